@@ -1,0 +1,182 @@
+//! What validation knows of node types, whatever they come from.
+//!
+//! The engine fills these plain structs from the descriptors of its plugins; tests fill them by
+//! hand. Nothing here names the plugin ABI.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::model::ParamValue;
+
+/// The node types that a graph may use.
+pub trait Catalog {
+    /// The node type of this name.
+    fn get(&self, type_name: &str) -> Option<&TypeInfo>;
+    /// The names of all node types, in the order in which messages list them.
+    fn names(&self) -> Vec<&str>;
+}
+
+impl Catalog for BTreeMap<String, TypeInfo> {
+    fn get(&self, type_name: &str) -> Option<&TypeInfo> {
+        BTreeMap::get(self, type_name)
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.keys().map(String::as_str).collect()
+    }
+}
+
+/// A node type.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TypeInfo {
+    /// Its name, as a graph file writes it.
+    pub name: String,
+    /// What it does, in one line.
+    pub summary: String,
+    /// The plugin that offers it.
+    pub plugin: String,
+    /// That plugin's version.
+    pub plugin_version: String,
+    /// Its ports. A [`super::PortRef`] counts in this list.
+    pub ports: Vec<PortInfo>,
+    /// Its params. A [`super::Node`]'s params count in this list.
+    pub params: Vec<ParamInfo>,
+    /// What a call of it costs.
+    pub cost: Cost,
+    /// Whether it produces frames at a pace that nobody can hold back: a peer, a device.
+    pub live: bool,
+}
+
+impl TypeInfo {
+    /// The ports of one side, with their indices.
+    pub(super) fn side(&self, side: Direction) -> impl Iterator<Item = (usize, &PortInfo)> {
+        self.ports
+            .iter()
+            .enumerate()
+            .filter(move |(_, port)| port.direction == side)
+    }
+}
+
+/// What a call of a node costs, which decides where the scheduler runs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cost {
+    /// A few microseconds: runs inline.
+    Light,
+    /// A codec, a scaler: runs on the workers.
+    Heavy,
+    /// Waits for something outside: runs on a bounded pool of its own.
+    Blocking,
+}
+
+/// The side of a node on which a port is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Takes frames.
+    Input,
+    /// Gives frames.
+    Output,
+}
+
+impl Direction {
+    /// `input` or `output`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Direction::Input => "input",
+            Direction::Output => "output",
+        }
+    }
+}
+
+/// A port of a node type.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PortInfo {
+    /// Its name, unique in its node type.
+    pub name: String,
+    /// Its side.
+    pub direction: Direction,
+    /// The formats it accepts or offers, as patterns: `*`, `audio/*`, `video/vp8`. None at all
+    /// means any, like `*`.
+    pub formats: Vec<String>,
+    /// Whether a graph must link it. Counts for inputs only: an output may stay unlinked.
+    pub required: bool,
+    /// Whether the node only reads the frames of this port.
+    pub read_only: bool,
+}
+
+/// A param of a node type.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ParamInfo {
+    /// Its name, unique in its node type.
+    pub name: String,
+    /// What values it takes.
+    pub kind: ParamKind,
+    /// Its value where the graph gives none; `None` if the graph has to give one.
+    pub default: Option<ParamValue>,
+    /// The smallest value, of a number.
+    pub min: Option<f64>,
+    /// The largest value, of a number.
+    pub max: Option<f64>,
+    /// The unit of a number, as printed behind it; empty where it has none.
+    pub unit: String,
+    /// What it does, in one line.
+    pub help: String,
+}
+
+/// What values a param takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ParamKind {
+    /// A finite number; a whole one may be written without a point.
+    Float,
+    /// A whole number.
+    Integer,
+    /// `true` or `false`.
+    Bool,
+    /// Any text.
+    Text,
+    /// One of these texts.
+    Choice(Vec<String>),
+}
+
+/// Whether two format patterns have a format in common.
+pub(super) fn patterns_meet(a: &str, b: &str) -> bool {
+    if a == "*" || b == "*" {
+        return true;
+    }
+    match (a.split_once('/'), b.split_once('/')) {
+        (Some((a_kind, a_name)), Some((b_kind, b_name))) => {
+            a_kind.eq_ignore_ascii_case(b_kind)
+                && (a_name == "*" || b_name == "*" || a_name.eq_ignore_ascii_case(b_name))
+        }
+        _ => a.eq_ignore_ascii_case(b),
+    }
+}
+
+/// Whether two sets of format patterns have a format in common.
+pub(super) fn formats_meet(a: &[String], b: &[String]) -> bool {
+    a.is_empty() || b.is_empty() || a.iter().any(|a| b.iter().any(|b| patterns_meet(a, b)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_meet_when_one_format_fits_both() {
+        for (a, b, meet) in [
+            ("*", "audio/f32", true),
+            ("audio/*", "audio/f32", true),
+            ("audio/*", "audio/*", true),
+            ("video/vp8", "video/VP8", true),
+            ("video/vp8", "video/h264", false),
+            ("audio/*", "video/*", false),
+            ("audio", "audio/*", false),
+        ] {
+            assert_eq!(patterns_meet(a, b), meet, "{a} and {b}");
+            assert_eq!(patterns_meet(b, a), meet, "{b} and {a}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! Graphs: which nodes there are, what they are set to and how they are linked.
+//!
+//! A graph comes from a TOML file ([`parse`]) or from code ([`GraphBuilder`]). Both make a
+//! [`Document`], the graph as it was written, with the place of every part. [`validate`] holds it
+//! against a [`Catalog`] of node types and returns either a [`Graph`], complete and sound, or
+//! [`Problems`]: every mistake at once, each with its place, its cause and its remedy.
+//!
+//! Parsing and validation are two steps because the plugins that a file names have to be built and
+//! loaded in between, by the caller. What goes wrong there is handed to
+//! [`Document::plugin_failed`], so that it comes out together with the rest, in the order of the
+//! file, and so that node types which are missing *because of it* are not reported on top.
+//!
+//! What must hold:
+//! * This module does no I/O and reads no clock: text in, graph or problems out.
+//! * No text makes it panic, and its memory is bounded by the limits below.
+//! * A [`Graph`] has no cycle, no dangling link, no input with two links, no unlinked required
+//!   input, and a value within its range for every param of every node.
+#![forbid(unsafe_code)]
+
+mod builder;
+mod catalog;
+mod document;
+mod link_text;
+mod model;
+mod parse;
+mod problem;
+mod quote;
+mod render;
+mod validate;
+
+pub use builder::{GraphBuilder, NodeBuilder};
+pub use catalog::{Catalog, Cost, Direction, ParamInfo, ParamKind, PortInfo, TypeInfo};
+pub use document::{
+    At, Document, Endpoint, LinkEntry, NodeEntry, ParamEntry, PluginEntry, PluginSource, RawValue,
+};
+pub use model::{Graph, Link, Node, ParamValue, Policy, PortRef};
+pub use parse::{parse, parse_bytes};
+pub use problem::{Place, Problem, Problems, Source};
+pub use validate::{SetParam, validate};
+
+/// The longest graph file that is read, in bytes.
+pub const MAX_FILE_BYTES: usize = 1024 * 1024;
+/// The most nodes a graph may have.
+pub const MAX_NODES: usize = 1024;
+/// The most links a graph may have.
+pub const MAX_LINKS: usize = 4096;
+/// The largest capacity of a link, in frames; the smallest is 1.
+pub const MAX_CAPACITY: usize = 4096;
+/// The most problems that are kept and printed; those beyond it are counted.
+pub const MAX_PROBLEMS: usize = 256;
+/// The longest name of a node, a plugin or a graph, in characters.
+pub const MAX_NAME_CHARS: usize = 64;
+/// The capacity of a link that states none, in frames.
+pub const DEFAULT_CAPACITY: usize = 8;
+/// The capacity of a link that states none, behind a live source whose param `mode` is `packets`:
+/// one keyframe is hundreds of packets.
+pub const DEFAULT_PACKET_CAPACITY: usize = 256;

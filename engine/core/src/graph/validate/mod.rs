@@ -1,0 +1,205 @@
+//! From a [`Document`] to a [`Graph`], or to every [`Problems`] at once.
+//!
+//! The order of work: types, params (with the overrides of the command line), the ends of links,
+//! the shape of the whole. Each step leaves out what an earlier one has already reported, so that
+//! one mistake makes one problem: a link that misses its port does not leave an input "unlinked",
+//! and a plugin that did not load does not leave its node types "unknown".
+
+mod ends;
+mod formats;
+mod params;
+mod set;
+mod settle;
+mod shape;
+
+use std::collections::BTreeMap;
+
+use super::catalog::{Catalog, TypeInfo};
+use super::document::{Document, NodeEntry};
+use super::model::{Graph, Link, Node};
+use super::problem::{Problem, Problems};
+use super::quote::{list, nearest, quote};
+use super::{MAX_LINKS, MAX_NODES};
+
+pub use set::SetParam;
+
+/// Judges a document and completes it: params have all their values, links their policies and
+/// capacities. `overrides` replace params of the document; of two for the same param the last
+/// counts.
+///
+/// # Errors
+/// Every problem of the document: those that [`Document::problems`] knew, and those found here.
+pub fn validate(
+    document: &Document,
+    catalog: &dyn Catalog,
+    overrides: &[SetParam],
+) -> Result<Graph, Problems> {
+    let mut check = Check {
+        document,
+        catalog,
+        types: Vec::new(),
+        index: BTreeMap::new(),
+        problems: document.problems.clone(),
+    };
+    let graph = check.run(overrides);
+    let mut problems = check.problems;
+    match graph {
+        Some(graph) if problems.is_empty() => Ok(graph),
+        _ => {
+            problems.sort();
+            Err(problems)
+        }
+    }
+}
+
+/// The work of one validation.
+struct Check<'a> {
+    document: &'a Document,
+    catalog: &'a dyn Catalog,
+    /// The type of each node, where it is known.
+    types: Vec<Option<&'a TypeInfo>>,
+    /// The nodes by name; of two with one name, the first.
+    index: BTreeMap<&'a str, usize>,
+    problems: Problems,
+}
+
+impl<'a> Check<'a> {
+    fn run(&mut self, overrides: &[SetParam]) -> Option<Graph> {
+        let document = self.document;
+        if document.broken || self.is_too_large() || self.is_empty() {
+            return None;
+        }
+        for (at, node) in document.nodes.iter().enumerate() {
+            self.index.entry(node.name.value.as_str()).or_insert(at);
+        }
+        self.types = document
+            .nodes
+            .iter()
+            .map(|node| self.find_type(node))
+            .collect();
+
+        let params = self.params(overrides);
+        let ends = self.ends();
+        self.shape(&ends);
+        if !self.problems.is_empty() {
+            return None;
+        }
+
+        // Every part was found, or there would be a problem; `?` covers what has none.
+        let nodes = document
+            .nodes
+            .iter()
+            .zip(params)
+            .map(|(entry, params)| {
+                Some(Node {
+                    name: entry.name.value.clone(),
+                    type_name: entry.type_name.as_ref()?.value.clone(),
+                    params: params?,
+                    place: entry.name.place.clone(),
+                })
+            })
+            .collect::<Option<Vec<_>>>()?;
+        let links = document
+            .links
+            .iter()
+            .zip(&ends)
+            .map(|(entry, ends)| {
+                Some(Link {
+                    from: ends.from?,
+                    to: ends.to?,
+                    policy: super::Policy::Block,
+                    capacity: super::DEFAULT_CAPACITY,
+                    place: entry.place.clone(),
+                })
+            })
+            .collect::<Option<Vec<_>>>()?;
+        let mut graph = Graph {
+            name: document.name.clone(),
+            nodes,
+            links,
+        };
+        self.settle(&mut graph);
+        Some(graph)
+    }
+
+    fn is_too_large(&mut self) -> bool {
+        let document = self.document;
+        if let Some(node) = document.nodes.get(MAX_NODES) {
+            self.problem_at(
+                &node.name.place,
+                format!("the graph has {} nodes", document.nodes.len()),
+                format!("keep to {MAX_NODES} nodes a graph, or split it"),
+            );
+        }
+        if let Some(link) = document.links.get(MAX_LINKS) {
+            self.problem_at(
+                &link.place,
+                format!("the graph has {} links", document.links.len()),
+                format!("keep to {MAX_LINKS} links a graph, or split it"),
+            );
+        }
+        document.nodes.len() > MAX_NODES || document.links.len() > MAX_LINKS
+    }
+
+    fn is_empty(&mut self) -> bool {
+        let document = self.document;
+        if document.nodes.is_empty() && !document.nodes_missing {
+            self.problem_at(
+                &document.start(),
+                "the graph has no nodes".to_owned(),
+                "add [nodes], and under it my-node = { type = \"...\" }; \
+                 \"levada inspect\" lists the node types",
+            );
+        }
+        document.nodes.is_empty()
+    }
+
+    fn find_type(&mut self, node: &NodeEntry) -> Option<&'a TypeInfo> {
+        let name = node.type_name.as_ref()?;
+        let found = self.catalog.get(&name.value);
+        if found.is_none() && !self.document.plugins_missing {
+            let names = self.catalog.names();
+            let remedy = match nearest(&name.value, names.iter().copied()) {
+                Some(near) => format!("write {}", quote(near)),
+                None if names.is_empty() => {
+                    "name a plugin that offers it under [plugins]".to_owned()
+                }
+                None => format!(
+                    "name the plugin that offers it under [plugins], or choose {}",
+                    list(&names, "or")
+                ),
+            };
+            self.problem_at(
+                &name.place,
+                format!("there is no node type {}", quote(&name.value)),
+                remedy,
+            );
+        }
+        found
+    }
+
+    /// `"louder" (gain)`: a node in messages.
+    fn describe(&self, node: usize) -> String {
+        let entry = &self.document.nodes[node];
+        match &entry.type_name {
+            Some(name) => format!("{} ({})", quote(&entry.name.value), plain(&name.value)),
+            None => quote(&entry.name.value),
+        }
+    }
+
+    fn problem_at(
+        &mut self,
+        place: &super::Place,
+        cause: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.problems
+            .push(Problem::new(place.clone(), cause, remedy));
+    }
+}
+
+/// A name without quotes, cut and escaped like one with.
+fn plain(name: &str) -> String {
+    let quoted = quote(name);
+    quoted[1..quoted.len() - 1].to_owned()
+}
