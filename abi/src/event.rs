@@ -1,0 +1,40 @@
+//! [`Event`]: control that travels beside the frames.
+
+use abi_stable::StableAbi;
+
+/// A piece of control for a node.
+///
+/// *Upstream* events are raised by a node on one of its input ports and arrive at the output port
+/// that feeds it; a node that does not handle one answers [`Status::UNSUPPORTED`](crate::Status) and
+/// the host passes it on to the node's own inputs. They coalesce: of several events of one kind for
+/// one port and stream that have not been delivered yet, the last stays. *Downstream* events arrive
+/// at an input port, in order with the frames.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, StableAbi)]
+pub struct Event {
+    /// One of [`event`](crate::event).
+    pub kind: u32,
+    /// The stream that is meant; 0xffff_ffff means all streams of the port.
+    pub stream: u32,
+    /// Depends on the kind.
+    pub value: i64,
+}
+
+/// The kinds of events.
+pub mod kind {
+    /// Upstream: send a keyframe of this stream soon. No value.
+    pub const KEYFRAME_REQUEST: u32 = 1;
+    /// Upstream: the receiver can take `value` bits a second of this stream.
+    pub const BITRATE: u32 = 2;
+    /// Downstream: nothing more will come in at this port. No value.
+    pub const END_OF_STREAM: u32 = 0x100;
+
+    /// Whether an event of this kind travels against the flow of frames.
+    #[must_use]
+    pub const fn is_upstream(kind: u32) -> bool {
+        kind < 0x100
+    }
+}
+
+/// The value of [`Event::stream`] that means every stream of the port.
+pub const ALL_STREAMS: u32 = u32::MAX;
