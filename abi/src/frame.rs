@@ -47,6 +47,11 @@ pub mod flags {
     pub const DROPPABLE: u16 = 1 << 3;
     /// Only decodable together with earlier frames (inter-coded).
     pub const INTER: u16 = 1 << 4;
+    /// The two bits that repeat the kind of the frame's format (one of [`media`](crate::media)), so
+    /// that telling sound from pictures needs no look-up.
+    pub const MEDIA_MASK: u16 = 3 << MEDIA_SHIFT;
+    /// Position of [`MEDIA_MASK`].
+    pub const MEDIA_SHIFT: u32 = 8;
 }
 
 /// An owned, counted pointer to a chain of side data; null when there is none: 8 bytes.

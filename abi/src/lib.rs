@@ -29,8 +29,8 @@ pub use node::{
     direction, param_kind, port_flags, type_flags,
 };
 pub use plugin::{
-    ABI_MAJOR, ABI_MINOR, ABI_VERSION, C_ENTRY, CEntry, NOTE_MAGIC, NOTE_SECTION, Note, PluginDesc,
-    PluginModule, PluginModuleRef,
+    ABI_MAJOR, ABI_MINOR, ABI_VERSION, C_ENTRY, CEntry, NOTE_MAGIC, NOTE_SECTION, Note, Plugin,
+    PluginDesc, PluginModule, PluginModuleRef,
 };
 pub use status::Status;
 pub use text::{List, Text};

@@ -59,9 +59,9 @@ pub struct PortDesc {
     pub direction: u32,
     /// Any of [`port_flags`].
     pub flags: u32,
-    /// Patterns of the formats that an input accepts or an output offers: `*`, `audio/*`,
-    /// `video/vp8`, ...
-    pub formats: List<Text>,
+    /// Patterns of the formats that an input accepts or an output offers, separated by spaces: `*`,
+    /// `audio/*`, `audio/f32 audio/s16`, ...
+    pub formats: Text,
     /// Input: number of the output port to which frames that are left in the slots go; [`NOWHERE`]
     /// for a sink.
     pub forwards_to: u32,
@@ -100,8 +100,8 @@ pub struct ParamDesc {
     pub min: f64,
     /// Largest number allowed; +infinity when there is no limit.
     pub max: f64,
-    /// The words of a [`param_kind::CHOICE`].
-    pub choices: List<Text>,
+    /// The words of a [`param_kind::CHOICE`], separated by spaces.
+    pub choices: Text,
     /// Unit, such as `dB`; empty when there is none.
     pub unit: Text,
     /// One sentence.
@@ -120,8 +120,7 @@ pub struct ParamValue {
     pub text: Text,
 }
 
-/// What a new instance is told. Valid during `create_at`; the host vtable lives as long as the
-/// instance.
+/// What a new instance is told. Valid during `create_at`; the host vtable lives for ever.
 #[repr(C)]
 #[derive(Clone, Copy, StableAbi)]
 pub struct NodeConfig {

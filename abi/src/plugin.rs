@@ -5,6 +5,8 @@
 //! follows a pointer, and from the C symbol [`C_ENTRY`], so that C, C++ and Zig can write plugins.
 //! A note in section [`NOTE_SECTION`] lets the host read the version before it opens the file.
 
+use std::{any::Any, sync::Arc};
+
 use abi_stable::{
     StableAbi, library::RootModule, package_version_strings, sabi_types::VersionStrings,
 };
@@ -82,4 +84,62 @@ impl RootModule for PluginModuleRef {
     const BASE_NAME: &'static str = "levada_plugin";
     const NAME: &'static str = "levada plugin";
     const VERSION_STRINGS: VersionStrings = package_version_strings!();
+}
+
+/// A plugin that this process may call: its descriptors have been checked, or vouched for.
+///
+/// Engines take this and nothing less, so that code without `unsafe` cannot register descriptors
+/// with wild pointers.
+#[derive(Clone)]
+pub struct Plugin {
+    name: String,
+    version: String,
+    types: Arc<[NodeTypeDesc]>,
+    keep: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl Plugin {
+    /// Vouches for descriptors.
+    ///
+    /// # Safety
+    /// Every pointer in `types` must be valid, and every function keep the contract of
+    /// [`NodeVTable`](crate::NodeVTable), for as long as `keep` lives (for ever when `None`).
+    #[must_use]
+    pub unsafe fn new(
+        name: impl Into<String>,
+        version: impl Into<String>,
+        types: Vec<NodeTypeDesc>,
+        keep: Option<Arc<dyn Any + Send + Sync>>,
+    ) -> Plugin {
+        Plugin {
+            name: name.into(),
+            version: version.into(),
+            types: types.into(),
+            keep,
+        }
+    }
+
+    /// The plugin's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The plugin's version.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Its node types. Their pointers are valid while `self` or a clone of it lives.
+    #[must_use]
+    pub fn types(&self) -> &[NodeTypeDesc] {
+        &self.types
+    }
+
+    /// Whether the descriptors live for ever (and not just as long as this value).
+    #[must_use]
+    pub fn is_static(&self) -> bool {
+        self.keep.is_none()
+    }
 }

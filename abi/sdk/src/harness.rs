@@ -1,0 +1,619 @@
+//! Runs one node without an engine, for a plugin's own tests.
+//!
+//! The harness is a small host: it drives the same function table as an engine does, on the calling
+//! thread, so a test sees what the engine would see. Timers do not fire by themselves:
+//! [`Harness::tick`] is the clock.
+//!
+//! ```
+//! use levada_plugin::{harness::Harness, prelude::*};
+//! # struct Pass;
+//! # impl Node for Pass {
+//! #     const NAME: &'static str = "pass";
+//! #     const SUMMARY: &'static str = "Passes frames on";
+//! #     const PORTS: &'static [Port] = &[Port::input("in").forwards_to(1), Port::output("out")];
+//! #     fn create(_: &Config) -> Result<Self> { Ok(Pass) }
+//! # }
+//! let mut harness = Harness::<Pass>::new(&[])?;
+//! let frame = Frame::from_bytes(Kind::Data, "hello".into());
+//! let out = harness.push(0, vec![frame])?;
+//! assert_eq!(out[0].1.payload(), b"hello");
+//! # Ok::<(), Error>(())
+//! ```
+
+use std::{
+    alloc::Layout,
+    ffi::c_void,
+    marker::PhantomData,
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use bytes::BytesMut;
+use levada_abi::{
+    self as abi, Buffer, BufferVTable, Event, HostVTable, LogSite, NOWHERE, NodeConfig, NodeHandle,
+    NodeTypeDesc, ParamValue, PortDesc, Status, StreamInfo, Text, direction, param_kind,
+    port_flags,
+};
+
+use crate::{
+    buffer::Loan,
+    error::{Error, Result},
+    format::Format,
+    frame::Frame,
+    glue::Glue,
+    host::Host,
+    node::Node,
+};
+
+/// A param's value for a node under test.
+#[derive(Clone, Copy, Debug)]
+pub enum Value {
+    /// A number.
+    Float(f64),
+    /// A whole number.
+    Integer(i64),
+    /// True or false.
+    Bool(bool),
+    /// Text, or a choice.
+    Text(&'static str),
+}
+
+/// What the node under test told its host.
+#[derive(Default)]
+struct Told {
+    error: String,
+    /// The texts of the second point into the first's heap memory, which does not move.
+    formats: Vec<(Format, Box<abi::Format>)>,
+    streams: Vec<(u32, &'static str, Box<StreamInfo>)>,
+    copied: u64,
+    dropped: u64,
+    raised: Vec<(u32, Event)>,
+    ingested: Vec<(usize, Frame)>,
+    deadline: Option<i64>,
+    now: i64,
+}
+
+/// Harnesses of this process by the slot of their node's handle.
+static TOLD: Mutex<Vec<(u32, Told)>> = Mutex::new(Vec::new());
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+fn told() -> MutexGuard<'static, Vec<(u32, Told)>> {
+    // A test that panicked while holding the lock leaves data that is still whole.
+    TOLD.lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn with_told<R>(node: NodeHandle, gone: R, f: impl FnOnce(&mut Told) -> R) -> R {
+    match told().iter_mut().find(|(slot, _)| *slot == node.slot) {
+        Some((_, told)) => f(told),
+        None => gone,
+    }
+}
+
+/// One node under test. It has been started; dropping it drains nothing, stops and destroys it.
+pub struct Harness<N: Node> {
+    memory: *mut c_void,
+    handle: NodeHandle,
+    desc: NodeTypeDesc,
+    node: PhantomData<N>,
+}
+
+/// Frames that a call emitted or forwarded, with their output port.
+pub type Output = Vec<(usize, Frame)>;
+
+impl<N: Node> Harness<N> {
+    const LAYOUT: Layout = {
+        let desc = Glue::<N>::DESC;
+        match Layout::from_size_align(desc.state_size, desc.state_align) {
+            Ok(layout) => layout,
+            Err(_) => panic!("a type's size and alignment make a layout"),
+        }
+    };
+
+    /// Creates and starts an instance; params that are not given have their defaults.
+    ///
+    /// # Errors
+    /// What `create` or `start` answered, or a param that the type does not declare.
+    pub fn new(params: &[(&str, Value)]) -> Result<Self> {
+        let desc = Glue::<N>::DESC;
+        let mut values: Vec<ParamValue> = N::PARAMS.iter().map(|p| p.0.default).collect();
+        for (name, value) in params {
+            let (index, param) = N::PARAMS
+                .iter()
+                .enumerate()
+                // SAFETY: names of params are static text.
+                .find(|(_, p)| unsafe { p.0.name.as_str() } == *name)
+                .ok_or_else(|| Error::new(format_args!("no param \"{name}\"")))?;
+            match (param.0.kind, value) {
+                (param_kind::FLOAT, Value::Float(v)) => values[index].float = *v,
+                (param_kind::INTEGER, Value::Integer(v)) => values[index].integer = *v,
+                (param_kind::BOOL, Value::Bool(v)) => values[index].integer = i64::from(*v),
+                (param_kind::TEXT | param_kind::CHOICE, Value::Text(v)) => {
+                    values[index].text = Text::new(v);
+                }
+                _ => {
+                    return Err(Error::new(format_args!(
+                        "param \"{name}\" is of another kind"
+                    )));
+                }
+            }
+        }
+        let handle = NodeHandle {
+            slot: NEXT.fetch_add(1, Ordering::Relaxed),
+            generation: 0,
+        };
+        told().push((handle.slot, Told::default()));
+        // SAFETY: a node's state holds at least its `Host`, so the layout is not of size zero.
+        let memory = unsafe { std::alloc::alloc(Self::LAYOUT) };
+        if memory.is_null() {
+            std::alloc::handle_alloc_error(Self::LAYOUT);
+        }
+        let config = NodeConfig {
+            size: size_of::<NodeConfig>(),
+            node: handle,
+            session: u64::from(handle.slot),
+            name: Text::new(N::NAME),
+            params: values.as_ptr(),
+            params_len: values.len(),
+            linked_ports: u64::MAX,
+            host: &raw const HOST,
+            data: std::ptr::null(),
+        };
+        // SAFETY: memory and config are as the contract asks.
+        let status = unsafe { ((*desc.vtable).create_at)(memory.cast(), &raw const config) };
+        if !status.is_ok() {
+            // SAFETY: allocated above with the same layout; a failed create leaves nothing in it.
+            unsafe { std::alloc::dealloc(memory, Self::LAYOUT) };
+            return Err(take_error(handle, true));
+        }
+        let mut harness = Harness {
+            memory: memory.cast(),
+            handle,
+            desc,
+            node: PhantomData,
+        };
+        harness.call(0, |vtable, node, ctx| {
+            // SAFETY: a live instance, and a context for the call.
+            unsafe { (vtable.start)(node, ctx) }
+        })?;
+        Ok(harness)
+    }
+
+    /// Makes one call with a context, and returns what was emitted.
+    fn call(
+        &mut self,
+        batch: usize,
+        f: impl FnOnce(&abi::NodeVTable, *mut c_void, *const abi::Context) -> Status,
+    ) -> Result<Output> {
+        let mut call = Call {
+            emitted: vec![],
+            ports: ports(&self.desc),
+            batch: batch.max(1),
+        };
+        let now = with_told(self.handle, 0, |told| told.now);
+        let context = abi::Context {
+            call: (&raw mut call).cast(),
+            now,
+            emit,
+        };
+        // SAFETY: the vtable of a node type is static.
+        let status = f(
+            unsafe { &*self.desc.vtable },
+            self.memory,
+            &raw const context,
+        );
+        if status.is_ok() {
+            Ok(call.emitted)
+        } else {
+            Err(take_error(self.handle, false))
+        }
+    }
+
+    /// Hands a batch to an input port and returns what comes out: what was emitted, then what was
+    /// forwarded in place.
+    ///
+    /// # Errors
+    /// What the node answered.
+    pub fn push(&mut self, port: usize, frames: Vec<Frame>) -> Result<Output> {
+        let desc = ports(&self.desc)
+            .get(port)
+            .copied()
+            .filter(|p| p.direction == direction::INPUT)
+            .ok_or_else(|| Error::new(format_args!("port {port} is no input")))?;
+        let mut slots: Vec<abi::Frame> = frames.into_iter().map(Frame::into_abi).collect();
+        let count = slots.len() as u32;
+        let mut out = self.call(slots.len(), |vtable, node, ctx| {
+            // SAFETY: a live instance, `count` slots, and a context for the call.
+            unsafe {
+                if desc.flags & port_flags::READ_ONLY == 0 {
+                    (vtable.process)(node, port as u32, slots.as_mut_ptr(), count, ctx)
+                } else {
+                    (vtable.observe)(node, port as u32, slots.as_ptr(), count, ctx)
+                }
+            }
+        })?;
+        if desc.forwards_to != NOWHERE {
+            let forwarded = slots.into_iter().filter_map(Frame::from_abi);
+            out.extend(forwarded.map(|frame| (desc.forwards_to as usize, frame)));
+        }
+        Ok(out)
+    }
+
+    /// Sets the clock to `now_ns` and calls `tick`.
+    ///
+    /// # Errors
+    /// What the node answered.
+    pub fn tick(&mut self, now_ns: i64) -> Result<Output> {
+        with_told(self.handle, (), |told| told.now = now_ns);
+        self.call(0, |vtable, node, ctx| {
+            // SAFETY: a live instance, and a context for the call.
+            unsafe { (vtable.tick)(node, ctx) }
+        })
+    }
+
+    /// Delivers an event at a port; `false` when the node does not handle it.
+    ///
+    /// # Errors
+    /// What the node answered.
+    pub fn event(&mut self, port: usize, event: Event) -> Result<bool> {
+        let mut handled = true;
+        self.call(0, |vtable, node, ctx| {
+            // SAFETY: a live instance, a valid event, and a context for the call.
+            let status = unsafe { (vtable.event)(node, port as u32, &raw const event, ctx) };
+            handled = status != Status::UNSUPPORTED;
+            if handled { status } else { Status::OK }
+        })?;
+        Ok(handled)
+    }
+
+    /// Asks for what the node still holds.
+    ///
+    /// # Errors
+    /// What the node answered.
+    pub fn drain(&mut self) -> Result<Output> {
+        self.call(0, |vtable, node, ctx| {
+            // SAFETY: a live instance, and a context for the call.
+            unsafe { (vtable.drain)(node, ctx) }
+        })
+    }
+
+    /// A writable buffer, as a source would get it on loan.
+    ///
+    /// # Errors
+    /// Never for a live harness.
+    pub fn loan(&self, len: usize) -> Result<Loan> {
+        // SAFETY: the harness's vtable is static.
+        unsafe { Host::new(&raw const HOST, self.handle) }.loan(len)
+    }
+
+    /// The id of a format, as frames carry it.
+    pub fn format_id(&self, format: &Format) -> u32 {
+        with_told(self.handle, 0, |told| intern(told, format.clone()))
+    }
+
+    /// Bytes that the node declared as copied.
+    #[must_use]
+    pub fn bytes_copied(&self) -> u64 {
+        with_told(self.handle, 0, |told| told.copied)
+    }
+
+    /// Units that the node declared as dropped.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        with_told(self.handle, 0, |told| told.dropped)
+    }
+
+    /// When the node wants its next `tick`, ns.
+    #[must_use]
+    pub fn deadline(&self) -> Option<i64> {
+        with_told(self.handle, None, |told| told.deadline)
+    }
+
+    /// Takes the events that the node raised upstream, with their input port.
+    #[must_use]
+    pub fn take_raised(&self) -> Vec<(usize, Event)> {
+        let raised = with_told(self.handle, vec![], |told| std::mem::take(&mut told.raised));
+        raised
+            .into_iter()
+            .map(|(port, event)| (port as usize, event))
+            .collect()
+    }
+
+    /// Takes the frames that the node handed in from threads of its own, with their output port.
+    #[must_use]
+    pub fn take_ingested(&self) -> Output {
+        with_told(self.handle, vec![], |told| {
+            std::mem::take(&mut told.ingested)
+        })
+    }
+}
+
+impl<N: Node> Drop for Harness<N> {
+    fn drop(&mut self) {
+        // SAFETY: a live instance, stopped and destroyed once; its memory was allocated with this
+        // layout.
+        unsafe {
+            let vtable = &*self.desc.vtable;
+            let _ = (vtable.stop)(self.memory);
+            (vtable.destroy)(self.memory);
+            std::alloc::dealloc(self.memory.cast(), Self::LAYOUT);
+        }
+        told().retain(|(slot, _)| *slot != self.handle.slot);
+    }
+}
+
+fn ports(desc: &NodeTypeDesc) -> &'static [PortDesc] {
+    // SAFETY: the lists of a node type's descriptor are static.
+    unsafe { desc.ports.as_slice() }
+}
+
+fn take_error(node: NodeHandle, remove: bool) -> Error {
+    let text = with_told(node, String::new(), |told| std::mem::take(&mut told.error));
+    if remove {
+        told().retain(|(slot, _)| *slot != node.slot);
+    }
+    Error::new(text)
+}
+
+fn intern(told: &mut Told, format: Format) -> u32 {
+    let at = told
+        .formats
+        .iter()
+        .position(|f| f.0 == format)
+        .unwrap_or_else(|| {
+            let abi = Box::new(format.with_abi(|f| *f));
+            told.formats.push((format, abi));
+            told.formats.len() - 1
+        });
+    at as u32 + 1
+}
+
+/// What a context's `emit` writes to.
+struct Call {
+    emitted: Output,
+    ports: &'static [PortDesc],
+    batch: usize,
+}
+
+unsafe extern "C" fn emit(call: *mut c_void, port: u32, frame: *mut abi::Frame) -> Status {
+    // SAFETY: `call` is the `Call` of the running `Harness::call`, and `frame` a slot (contract).
+    let (call, slot) = unsafe { (&mut *call.cast::<Call>(), &mut *frame) };
+    let Some(desc) = call
+        .ports
+        .get(port as usize)
+        .filter(|p| p.direction == direction::OUTPUT)
+    else {
+        return Status::INVALID;
+    };
+    let so_far = call
+        .emitted
+        .iter()
+        .filter(|(p, _)| *p == port as usize)
+        .count();
+    if so_far >= desc.max_out as usize * call.batch {
+        return Status::FULL;
+    }
+    if let Some(frame) = Frame::from_abi(std::mem::take(slot)) {
+        call.emitted.push((port as usize, frame));
+    }
+    Status::OK
+}
+
+static HOST: HostVTable = HostVTable {
+    size: size_of::<HostVTable>(),
+    abi_version: abi::ABI_VERSION,
+    host: std::ptr::null_mut(),
+    log_enabled: host_log_enabled,
+    log: host_log,
+    error: host_error,
+    loan: host_loan,
+    format_intern: host_format_intern,
+    format_get: host_format_get,
+    stream_declare: host_stream_declare,
+    stream_get: host_stream_get,
+    ingest: host_ingest,
+    finish: host_handle_only,
+    wake: host_handle_only,
+    timer: host_timer,
+    now: host_now,
+    raise: host_raise,
+    copied: host_copied,
+    dropped: host_dropped,
+};
+
+unsafe extern "C" fn host_log_enabled(_: *mut c_void, _: *const LogSite) -> u8 {
+    1
+}
+
+unsafe extern "C" fn host_log(_: *mut c_void, _: *const LogSite, message: Text) {
+    // SAFETY: the text is valid for the call.
+    println!("{}", unsafe { message.as_str() });
+}
+
+unsafe extern "C" fn host_error(_: *mut c_void, node: NodeHandle, message: Text) {
+    // SAFETY: the text is valid for the call.
+    let text = unsafe { message.as_str() }.to_owned();
+    with_told(node, (), |told| told.error = text);
+}
+
+/// Memory of a harness loan: writable while it has one reference.
+struct Memory(BytesMut, AtomicU32);
+
+static MEMORY: BufferVTable = BufferVTable {
+    size: size_of::<BufferVTable>(),
+    retain: memory_retain,
+    release: memory_release,
+    is_unique_and_writable: memory_is_unique,
+    query: memory_query,
+};
+
+unsafe extern "C" fn memory_retain(owner: *mut c_void) {
+    // SAFETY: `owner` is a `Memory` to which the caller holds a reference.
+    unsafe { &*owner.cast::<Memory>() }
+        .1
+        .fetch_add(1, Ordering::AcqRel);
+}
+
+unsafe extern "C" fn memory_release(owner: *mut c_void) {
+    // SAFETY: as above; the last reference frees it.
+    unsafe {
+        if (*owner.cast::<Memory>()).1.fetch_sub(1, Ordering::AcqRel) == 1 {
+            drop(Box::from_raw(owner.cast::<Memory>()));
+        }
+    }
+}
+
+unsafe extern "C" fn memory_is_unique(owner: *mut c_void) -> u8 {
+    // SAFETY: as above.
+    u8::from(
+        unsafe { &*owner.cast::<Memory>() }
+            .1
+            .load(Ordering::Acquire)
+            == 1,
+    )
+}
+
+unsafe extern "C" fn memory_query(_: *mut c_void, _: Text) -> *const c_void {
+    std::ptr::null()
+}
+
+unsafe extern "C" fn host_loan(
+    _: *mut c_void,
+    _: NodeHandle,
+    len: usize,
+    out: *mut Buffer,
+) -> Status {
+    let mut memory = Box::new(Memory(BytesMut::zeroed(len), AtomicU32::new(1)));
+    let ptr = memory.0.as_mut_ptr();
+    let owner = Box::into_raw(memory).cast();
+    // SAFETY: `out` is writable (contract).
+    unsafe {
+        *out = Buffer {
+            ptr,
+            len,
+            owner,
+            vtable: &raw const MEMORY,
+        }
+    };
+    Status::OK
+}
+
+unsafe extern "C" fn host_format_intern(
+    _: *mut c_void,
+    node: NodeHandle,
+    format: *const abi::Format,
+) -> u32 {
+    // SAFETY: valid for the call (contract).
+    let format = unsafe { Format::from_abi(&*format) };
+    with_told(node, 0, |told| intern(told, format))
+}
+
+unsafe extern "C" fn host_format_get(
+    _: *mut c_void,
+    node: NodeHandle,
+    id: u32,
+) -> *const abi::Format {
+    with_told(node, std::ptr::null(), |told| {
+        let entry = (id as usize)
+            .checked_sub(1)
+            .and_then(|at| told.formats.get(at));
+        entry.map_or(std::ptr::null(), |e| std::ptr::from_ref(&*e.1))
+    })
+}
+
+unsafe extern "C" fn host_stream_declare(
+    _: *mut c_void,
+    node: NodeHandle,
+    info: *const StreamInfo,
+) -> i32 {
+    // SAFETY: valid for the call (contract).
+    let (media, label) = unsafe { ((*info).media, (*info).label.as_str()) };
+    with_told(node, -1, |told| {
+        let at = told
+            .streams
+            .iter()
+            .position(|s| s.0 == media && s.1 == label)
+            .unwrap_or_else(|| {
+                // A test's few labels are left to the process.
+                let label: &'static str = label.to_owned().leak();
+                let info = StreamInfo {
+                    size: size_of::<StreamInfo>(),
+                    media,
+                    label: Text::new(label),
+                };
+                told.streams.push((media, label, Box::new(info)));
+                told.streams.len() - 1
+            });
+        at as i32
+    })
+}
+
+unsafe extern "C" fn host_stream_get(
+    _: *mut c_void,
+    node: NodeHandle,
+    id: u32,
+) -> *const StreamInfo {
+    with_told(node, std::ptr::null(), |told| {
+        told.streams
+            .get(id as usize)
+            .map_or(std::ptr::null(), |s| std::ptr::from_ref(&*s.2))
+    })
+}
+
+unsafe extern "C" fn host_ingest(
+    _: *mut c_void,
+    node: NodeHandle,
+    port: u32,
+    frames: *mut abi::Frame,
+    count: u32,
+) -> i32 {
+    // SAFETY: `count` writable slots (contract).
+    let slots = unsafe { std::slice::from_raw_parts_mut(frames, count as usize) };
+    with_told(node, Status::GONE.0, |told| {
+        let frames = slots
+            .iter_mut()
+            .filter_map(|slot| Frame::from_abi(std::mem::take(slot)));
+        told.ingested
+            .extend(frames.map(|frame| (port as usize, frame)));
+        count as i32
+    })
+}
+
+unsafe extern "C" fn host_handle_only(_: *mut c_void, node: NodeHandle) -> Status {
+    with_told(node, Status::GONE, |_| Status::OK)
+}
+
+unsafe extern "C" fn host_timer(_: *mut c_void, node: NodeHandle, deadline_ns: i64) -> Status {
+    with_told(node, Status::GONE, |told| {
+        told.deadline = Some(deadline_ns);
+        Status::OK
+    })
+}
+
+unsafe extern "C" fn host_now(_: *mut c_void) -> i64 {
+    0
+}
+
+unsafe extern "C" fn host_raise(
+    _: *mut c_void,
+    node: NodeHandle,
+    port: u32,
+    event: *const Event,
+) -> Status {
+    // SAFETY: valid for the call (contract).
+    let event = unsafe { *event };
+    with_told(node, Status::GONE, |told| {
+        told.raised.push((port, event));
+        Status::OK
+    })
+}
+
+unsafe extern "C" fn host_copied(_: *mut c_void, node: NodeHandle, bytes: u64) {
+    with_told(node, (), |told| told.copied += bytes);
+}
+
+unsafe extern "C" fn host_dropped(_: *mut c_void, node: NodeHandle, count: u64) {
+    with_told(node, (), |told| told.dropped += count);
+}

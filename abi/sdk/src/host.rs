@@ -1,0 +1,253 @@
+//! [`Host`]: the engine's services, and [`Context`]: those of one call.
+
+use levada_abi::{self as abi, Buffer, HostVTable, NodeHandle, Status, StreamInfo, Text};
+
+use crate::{
+    buffer::Loan,
+    error::{Error, Result},
+    format::Format,
+    frame::{Frame, Kind},
+};
+
+/// The engine's services for one node. Cheap to copy, usable from any thread; a call after the
+/// node's end is answered with an error and does no harm.
+#[derive(Clone, Copy)]
+pub struct Host {
+    vtable: &'static HostVTable,
+    node: NodeHandle,
+}
+
+/// Why frames were not taken by [`Host::ingest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The links have no room now; the frames are still the caller's.
+    Full,
+    /// The node has ended.
+    Gone,
+}
+
+impl Host {
+    /// Wraps what a node was told at its creation.
+    ///
+    /// # Safety
+    /// `vtable` must be a host's, and live for ever.
+    pub(crate) unsafe fn new(vtable: *const HostVTable, node: NodeHandle) -> Host {
+        // SAFETY: the caller vouches for it.
+        let vtable = unsafe { &*vtable };
+        Host { vtable, node }
+    }
+
+    /// Loans a unique, writable buffer of `len` bytes from the engine's pool.
+    ///
+    /// # Errors
+    /// When the pool's memory limit is reached, or the node has ended.
+    pub fn loan(&self, len: usize) -> Result<Loan> {
+        let mut buffer = Buffer::EMPTY;
+        // SAFETY: `buffer` is writable for the call; the functions of a host vtable may be called
+        // from any thread (contract), here and below.
+        let status =
+            unsafe { (self.vtable.loan)(self.vtable.host, self.node, len, &raw mut buffer) };
+        match status {
+            s if s.is_ok() => Ok(Loan(buffer)),
+            Status::GONE => Err(Error::new("the node has ended")),
+            _ => Err(Error::new(format_args!(
+                "no buffer of {len} bytes: the memory limit of the engine's pool is reached; \
+                 release frames sooner or raise the limit"
+            ))),
+        }
+    }
+
+    /// Interns a format in the session and returns its id.
+    ///
+    /// # Errors
+    /// When the session's table (64 formats) is full, or the format is malformed.
+    pub fn format_id(&self, format: &Format) -> Result<u32> {
+        // SAFETY: the borrowed format is valid for the call.
+        let id = format
+            .with_abi(|f| unsafe { (self.vtable.format_intern)(self.vtable.host, self.node, f) });
+        if id == 0 {
+            return Err(Error::new(format_args!(
+                "format {format:?} was refused: a session holds at most 64 well-formed formats"
+            )));
+        }
+        Ok(id)
+    }
+
+    /// Returns the format with this id (see [`Frame::format_id`]), if the session has one.
+    #[must_use]
+    pub fn format(&self, id: u32) -> Option<Format> {
+        // SAFETY: the answer is null, or valid as long as the node, which outlives this call.
+        unsafe {
+            let format = (self.vtable.format_get)(self.vtable.host, self.node, id);
+            format.as_ref().map(|f| Format::from_abi(f))
+        }
+    }
+
+    /// Declares a stream and returns its id; the same kind and label give the same id.
+    ///
+    /// # Errors
+    /// When the session's table (256 streams) is full.
+    pub fn stream_id(&self, kind: Kind, label: &str) -> Result<u16> {
+        let info = StreamInfo {
+            size: size_of::<StreamInfo>(),
+            media: kind.to_abi(),
+            label: Text::new(label),
+        };
+        // SAFETY: `info` is valid for the call.
+        let id =
+            unsafe { (self.vtable.stream_declare)(self.vtable.host, self.node, &raw const info) };
+        u16::try_from(id).map_err(|_| {
+            Error::new(format_args!(
+                "stream \"{label}\" was refused: a session holds at most 256 streams"
+            ))
+        })
+    }
+
+    /// Returns the label of a stream (a track's id, a data channel's label), if there is one.
+    #[must_use]
+    pub fn stream_label(&self, id: u16) -> Option<String> {
+        // SAFETY: the answer is null, or valid as long as the node, which outlives this call.
+        unsafe {
+            let info = (self.vtable.stream_get)(self.vtable.host, self.node, u32::from(id));
+            info.as_ref().map(|info| info.label.as_str().to_owned())
+        }
+    }
+
+    /// Hands a frame in at an output port of a source, from any thread of the source's own; one
+    /// call at a time a node.
+    ///
+    /// # Errors
+    /// The frame comes back when the links have no room, or the node has ended: it is the source's
+    /// to try again, or to drop and [declare](Host::dropped).
+    pub fn ingest(&self, port: usize, frame: Frame) -> Result<(), (Frame, Refused)> {
+        let mut slot = frame.into_abi();
+        // SAFETY: `slot` is one writable slot for the call.
+        let taken = unsafe {
+            (self.vtable.ingest)(self.vtable.host, self.node, port as u32, &raw mut slot, 1)
+        };
+        match Frame::from_abi(slot) {
+            None => Ok(()),
+            Some(frame) => Err((
+                frame,
+                if taken < 0 {
+                    Refused::Gone
+                } else {
+                    Refused::Full
+                },
+            )),
+        }
+    }
+
+    /// Says that this source will hand in no more frames.
+    pub fn finish(&self) {
+        // SAFETY: plain call; a stale handle is answered.
+        let _ = unsafe { (self.vtable.finish)(self.vtable.host, self.node) };
+    }
+
+    /// Asks for one call of [`tick`](crate::Node::tick) soon.
+    pub fn wake(&self) {
+        // SAFETY: plain call; a stale handle is answered.
+        let _ = unsafe { (self.vtable.wake)(self.vtable.host, self.node) };
+    }
+
+    /// Asks for one call of [`tick`](crate::Node::tick) at `deadline_ns` of the host's clock;
+    /// replaces an earlier deadline of the same node.
+    pub fn wake_at(&self, deadline_ns: i64) {
+        // SAFETY: plain call; a stale handle is answered.
+        let _ = unsafe { (self.vtable.timer)(self.vtable.host, self.node, deadline_ns) };
+    }
+
+    /// The host's clock: ns since the engine started, monotonic.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        // SAFETY: plain call.
+        unsafe { (self.vtable.now)(self.vtable.host) }
+    }
+
+    /// Raises an upstream event (a keyframe request, a bitrate) at an input port of this node.
+    pub fn raise(&self, port: usize, event: abi::Event) {
+        // SAFETY: `event` is valid for the call.
+        let _ = unsafe {
+            (self.vtable.raise)(self.vtable.host, self.node, port as u32, &raw const event)
+        };
+    }
+
+    /// Declares that this node copied `bytes` of payload; they show in the report.
+    pub fn copied(&self, bytes: usize) {
+        // SAFETY: plain call.
+        unsafe { (self.vtable.copied)(self.vtable.host, self.node, bytes as u64) };
+    }
+
+    /// Declares that this node dropped `count` units itself; they show in the report.
+    pub fn dropped(&self, count: u64) {
+        // SAFETY: plain call.
+        unsafe { (self.vtable.dropped)(self.vtable.host, self.node, count) };
+    }
+
+    pub(crate) fn error(&self, text: &str) {
+        // SAFETY: the text is valid for the call.
+        unsafe { (self.vtable.error)(self.vtable.host, self.node, Text::new(text)) };
+    }
+}
+
+/// The services of one call: everything of [`Host`], and handing frames on.
+pub struct Context<'a> {
+    host: &'a Host,
+    call: &'a abi::Context,
+}
+
+impl std::ops::Deref for Context<'_> {
+    type Target = Host;
+    fn deref(&self) -> &Host {
+        self.host
+    }
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(host: &'a Host, call: &'a abi::Context) -> Context<'a> {
+        Context { host, call }
+    }
+
+    /// The host's clock at the beginning of the call, ns.
+    #[must_use]
+    pub fn call_time(&self) -> i64 {
+        self.call.now
+    }
+
+    /// Hands a frame on at an output port.
+    ///
+    /// # Errors
+    /// When the port is no output, or the call has emitted its
+    /// [`max_out`](crate::Port::max_out) already.
+    pub fn emit(&mut self, port: usize, frame: Frame) -> Result {
+        let mut slot = frame.into_abi();
+        // SAFETY: the context is valid during the call, and `slot` is one writable slot.
+        let status = unsafe { (self.call.emit)(self.call.call, port as u32, &raw mut slot) };
+        match status {
+            s if s.is_ok() => Ok(()),
+            Status::FULL => Err(Error::new(format_args!(
+                "port {port} has emitted all that its max_out allows in one call; declare more"
+            ))),
+            _ => Err(Error::new(format_args!(
+                "port {port} is no output of this node"
+            ))),
+        }
+    }
+
+    /// Makes the payload of `frame` writable: in place when it is this frame's alone, otherwise by
+    /// one copy into a buffer on loan, which is declared.
+    ///
+    /// # Errors
+    /// As [`Host::loan`].
+    pub fn make_writable<'f>(&self, frame: &'f mut Frame) -> Result<&'f mut [u8]> {
+        if frame.payload_mut().is_none() {
+            let mut copy = self.loan(frame.payload().len())?;
+            copy.as_mut_slice().copy_from_slice(frame.payload());
+            self.copied(frame.payload().len());
+            frame.set_payload(copy);
+        }
+        frame
+            .payload_mut()
+            .ok_or_else(|| Error::new("the host loaned memory that is not writable"))
+    }
+}

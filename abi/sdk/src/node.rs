@@ -1,0 +1,233 @@
+//! [`Node`]: what a plugin author implements.
+
+use levada_abi::{self as abi, NodeConfig, ParamValue, cost, param_kind, type_flags};
+
+use crate::{
+    describe::{Param, Port},
+    error::{Error, Result},
+    frame::{Frame, Frames},
+    host::{Context, Host},
+};
+
+/// How much a node costs to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// Up to some tens of microseconds a frame: runs inline with its neighbours, on any thread.
+    Light,
+    /// More than that: runs on the workers.
+    Heavy,
+    /// May wait (files, devices): runs on threads set aside for that.
+    Blocking,
+}
+
+impl Cost {
+    pub(crate) const fn to_abi(self) -> u32 {
+        match self {
+            Cost::Light => cost::LIGHT,
+            Cost::Heavy => cost::HEAVY,
+            Cost::Blocking => cost::BLOCKING,
+        }
+    }
+}
+
+/// A node type: implement it, name it in [`export_plugin!`](crate::export_plugin), and graphs can
+/// use it.
+///
+/// The host calls one function of an instance at a time, from any of its threads. A panic or an
+/// error ends the instance's session and no other. Life cycle: `create`, `start`, then `process`,
+/// `observe`, `tick` and `event` in any order, `drain`, `stop`, drop.
+pub trait Node: Send + Sized + 'static {
+    /// Name, `[a-z0-9_-]+`.
+    const NAME: &'static str;
+    /// One sentence: a verb and the result.
+    const SUMMARY: &'static str;
+    /// Ports, numbered from 0, inputs and outputs together.
+    const PORTS: &'static [Port];
+    /// Params.
+    const PARAMS: &'static [Param] = &[];
+    /// How much the node costs to run.
+    const COST: Cost = Cost::Light;
+    /// A source that cannot be paused: what its links cannot take is lost, and counted.
+    const LIVE: bool = false;
+    /// The node belongs to one peer, so that its graph is a template for sessions.
+    const PEER: bool = false;
+    /// Time from a frame's coming in to its going out, beyond the time of the call.
+    const LATENCY_NS: u64 = 0;
+
+    /// Makes an instance.
+    ///
+    /// # Errors
+    /// When the params do not fit together or a resource cannot be had; the session does not start.
+    fn create(config: &Config) -> Result<Self>;
+
+    /// Begins work; from here on the node may ingest and set timers.
+    ///
+    /// # Errors
+    /// Ends the session.
+    fn start(&mut self, ctx: &mut Context) -> Result {
+        let _ = ctx;
+        Ok(())
+    }
+
+    /// Takes a batch at an input port. Frames that are left where they are go on to the output that
+    /// the port forwards to.
+    ///
+    /// # Errors
+    /// Ends the session; what is left of the batch is released and counted.
+    fn process(&mut self, port: usize, frames: &mut Frames, ctx: &mut Context) -> Result {
+        let _ = (port, frames, ctx);
+        Ok(())
+    }
+
+    /// Looks at a batch at a [read-only](Port::read_only) input port.
+    ///
+    /// # Errors
+    /// Ends the session.
+    fn observe(&mut self, port: usize, frames: &[Frame], ctx: &mut Context) -> Result {
+        let _ = (port, frames, ctx);
+        Ok(())
+    }
+
+    /// Called after [`Host::wake`], or when a deadline set by [`Host::wake_at`] has come.
+    ///
+    /// # Errors
+    /// Ends the session.
+    fn tick(&mut self, ctx: &mut Context) -> Result {
+        let _ = ctx;
+        Ok(())
+    }
+
+    /// Takes an event at a port. `false` lets an upstream event travel on.
+    ///
+    /// # Errors
+    /// Ends the session.
+    fn event(&mut self, port: usize, event: abi::Event, ctx: &mut Context) -> Result<bool> {
+        let _ = (port, event, ctx);
+        Ok(false)
+    }
+
+    /// Emits what is still held: every input has ended, or the source is asked to end.
+    ///
+    /// # Errors
+    /// Ends the session.
+    fn drain(&mut self, ctx: &mut Context) -> Result {
+        let _ = ctx;
+        Ok(())
+    }
+
+    /// Ends the node's own threads and late calls; returns when there are none left.
+    fn stop(&mut self) {}
+}
+
+pub(crate) const fn type_flags_of<N: Node>() -> u32 {
+    (if N::LIVE { type_flags::LIVE } else { 0 }) | (if N::PEER { type_flags::PEER } else { 0 })
+}
+
+/// What a new instance is told: its name, its session and its params.
+pub struct Config<'a> {
+    raw: &'a NodeConfig,
+    params: &'static [Param],
+    values: &'a [ParamValue],
+    host: Host,
+}
+
+impl<'a> Config<'a> {
+    /// Wraps the host's own struct.
+    ///
+    /// # Safety
+    /// `raw` must keep the contract of [`NodeConfig`].
+    pub(crate) unsafe fn new(raw: &'a NodeConfig, params: &'static [Param]) -> Config<'a> {
+        // SAFETY: the caller vouches for `raw`.
+        let (values, host) = unsafe {
+            let values: &[ParamValue] = if raw.params.is_null() {
+                &[]
+            } else {
+                std::slice::from_raw_parts(raw.params, raw.params_len)
+            };
+            (values, Host::new(raw.host, raw.node))
+        };
+        Config {
+            raw,
+            params,
+            values,
+            host,
+        }
+    }
+
+    pub(crate) fn data(&self) -> *const std::ffi::c_void {
+        self.raw.data
+    }
+
+    /// The node's name in the graph.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        // SAFETY: valid during `create` (contract of `NodeConfig`), which `self` does not outlive.
+        unsafe { self.raw.name.as_str() }
+    }
+
+    /// The session that the instance belongs to.
+    #[must_use]
+    pub fn session(&self) -> u64 {
+        self.raw.session
+    }
+
+    /// Whether a port is linked in the graph.
+    #[must_use]
+    pub fn is_linked(&self, port: usize) -> bool {
+        port < 64 && self.raw.linked_ports & (1 << port) != 0
+    }
+
+    /// The engine's services, to keep.
+    #[must_use]
+    pub fn host(&self) -> Host {
+        self.host
+    }
+
+    fn value(&self, name: &str, kinds: &[u32]) -> Result<&ParamValue> {
+        self.params
+            .iter()
+            .zip(self.values)
+            // SAFETY: names of params are static text.
+            .find(|(p, _)| unsafe { p.0.name.as_str() } == name && kinds.contains(&p.0.kind))
+            .map(|(_, value)| value)
+            .ok_or_else(|| {
+                Error::new(format_args!(
+                    "param \"{name}\" of this kind is not declared in PARAMS"
+                ))
+            })
+    }
+
+    /// The value of a float param.
+    ///
+    /// # Errors
+    /// When no param of this name and kind is declared.
+    pub fn float(&self, name: &str) -> Result<f64> {
+        Ok(self.value(name, &[param_kind::FLOAT])?.float)
+    }
+
+    /// The value of an integer param.
+    ///
+    /// # Errors
+    /// When no param of this name and kind is declared.
+    pub fn integer(&self, name: &str) -> Result<i64> {
+        Ok(self.value(name, &[param_kind::INTEGER])?.integer)
+    }
+
+    /// The value of a bool param.
+    ///
+    /// # Errors
+    /// When no param of this name and kind is declared.
+    pub fn bool(&self, name: &str) -> Result<bool> {
+        Ok(self.value(name, &[param_kind::BOOL])?.integer != 0)
+    }
+
+    /// The value of a text or choice param.
+    ///
+    /// # Errors
+    /// When no param of this name and kind is declared.
+    pub fn text(&self, name: &str) -> Result<&str> {
+        let value = self.value(name, &[param_kind::TEXT, param_kind::CHOICE])?;
+        // SAFETY: valid during `create` (contract of `NodeConfig`), which `self` does not outlive.
+        Ok(unsafe { value.text.as_str() })
+    }
+}
