@@ -66,7 +66,7 @@ pub struct PortDesc {
     /// for a sink.
     pub forwards_to: u32,
     /// Output: how many frames at most one call emits here for each input frame (for each call of
-    /// `tick`, `event` or `drain`), forwarded ones not counted.
+    /// `tick`, `event` or `drain`), forwarded ones included.
     pub max_out: u32,
 }
 
@@ -167,7 +167,7 @@ pub struct NodeVTable {
     /// Makes an instance in `memory` (`state_size` bytes, aligned to `state_align`, its address
     /// fixed for life). On failure the memory counts as unused.
     pub create_at: unsafe extern "C" fn(memory: *mut c_void, config: *const NodeConfig) -> Status,
-    /// Begins work: from here on the node may ingest and set timers.
+    /// Begins work: from here on the node may ingest and set timers. It cannot emit yet.
     pub start: unsafe extern "C" fn(node: *mut c_void, ctx: *const Context) -> Status,
     /// Takes a batch at an input port. A frame is the node's once it has emptied the slot; what
     /// lies in the slots on return is the host's: forwarded to `forwards_to` on success (behind

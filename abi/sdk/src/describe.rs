@@ -66,7 +66,8 @@ impl Port {
         self
     }
 
-    /// Output: how many frames at most one call emits here for each frame that comes in.
+    /// Output: how many frames at most one call puts out here for each frame that comes in,
+    /// forwarded ones included.
     #[must_use]
     pub const fn max_out(mut self, frames: u32) -> Port {
         self.0.max_out = frames;

@@ -60,7 +60,7 @@ pub trait Node: Send + Sized + 'static {
     /// When the params do not fit together or a resource cannot be had; the session does not start.
     fn create(config: &Config) -> Result<Self>;
 
-    /// Begins work; from here on the node may ingest and set timers.
+    /// Begins work; from here on the node may ingest and set timers. It cannot emit yet.
     ///
     /// # Errors
     /// Ends the session.

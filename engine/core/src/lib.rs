@@ -1,1 +1,23 @@
+//! The engine of Levada: graphs, channels, the scheduler, plugins.
+//!
+//! A graph file becomes a [`graph::Graph`] (parsed, validated), then a [`graph::Plan`] (segments,
+//! channels, where each node's state lies). [`Engine::start_session`] makes an instance of a plan, a
+//! [`Session`], whose nodes come from a [`plugin::Registry`]. This crate knows no WebRTC, no codec and
+//! no signaling, and runs without an async runtime.
+
+mod channel;
+pub mod clock;
+mod engine;
+pub mod frame;
 pub mod graph;
+mod handles;
+mod log;
+mod observe;
+pub mod plugin;
+mod scheduler;
+pub mod services;
+mod session;
+
+pub use engine::{Engine, EngineConfig};
+pub use observe::{LinkReport, NodeReport, Report};
+pub use session::{Ended, NodeError, Session};

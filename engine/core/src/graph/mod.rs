@@ -23,6 +23,7 @@ mod document;
 mod link_text;
 mod model;
 mod parse;
+mod plan;
 mod problem;
 mod quote;
 mod render;
@@ -35,6 +36,8 @@ pub use document::{
 };
 pub use model::{Graph, Link, Node, ParamValue, Policy, PortRef};
 pub use parse::{parse, parse_bytes};
+pub use plan::{Class, Plan, SegmentSummary};
+pub(crate) use plan::{Entry, Need, PlanPort, Route};
 pub use problem::{Place, Problem, Problems, Source};
 pub use validate::{SetParam, validate};
 

@@ -1,0 +1,4 @@
+//! The memory behind frames, and what their ids mean.
+
+pub mod pool;
+pub(crate) mod tables;

@@ -1,0 +1,378 @@
+//! [`Plan`]: how a graph will run: segments, channels, and where each node's state lies.
+//!
+//! *Segments.* A segment is a set of nodes that one task runs inline, each call following from the
+//! one before. A light node joins the segment that all its inputs come from; a source, a node fed by
+//! several segments, and a heavy or blocking node begin a segment of their own (the latter two stay
+//! alone in it). So every segment has one root, and only a root has inputs from outside.
+//!
+//! *Room.* A node is called only when every `block` channel that its segment can reach from it has
+//! room for all that the call may cause. [`PlanNode::need`] holds those channels with the most
+//! frames that one frame at this node may become there; a channel's capacity is raised to what one
+//! call needs, so that no graph can get stuck.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use levada_abi::{NOWHERE, direction, port_flags};
+use serde::Serialize;
+
+use super::{Cost, Graph, Policy, PortRef};
+use crate::plugin::{NodeType, Registry, instance::StateLayout};
+
+/// Frames a source may hand in ahead of the engine, at least.
+const MIN_INGRESS: usize = 16;
+
+/// How a graph will run. Made once, shared by all sessions of the graph.
+pub struct Plan {
+    pub(crate) graph: Graph,
+    pub(crate) types: Vec<Arc<NodeType>>,
+    pub(crate) nodes: Vec<PlanNode>,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) channels: Vec<PlanChannel>,
+    pub(crate) ingress: Vec<PlanIngress>,
+    pub(crate) segments: Vec<PlanSegment>,
+    pub(crate) state: StateLayout,
+}
+
+/// A bound on frames in channels: index of a channel, and how many frames one may become there.
+pub(crate) type Need = Vec<(usize, usize)>;
+
+pub(crate) struct PlanNode {
+    pub segment: usize,
+    /// Position in its segment.
+    pub local: usize,
+    /// Offset of its state in the session's block.
+    pub offset: usize,
+    pub ports: Vec<PlanPort>,
+    pub need: Need,
+    pub is_source: bool,
+    /// Number of linked inputs.
+    pub inputs: usize,
+}
+
+pub(crate) struct PlanPort {
+    pub is_output: bool,
+    /// Input: the link that feeds it.
+    pub link: Option<usize>,
+    /// Output: the links that it feeds, those whose consumer only looks first.
+    pub links: Vec<usize>,
+    pub forwards_to: Option<usize>,
+    pub max_out: usize,
+    pub read_only: bool,
+    /// Output of a source: index of its ingress.
+    pub ingress: Option<usize>,
+}
+
+/// How a link carries frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// By a call within the segment.
+    Inline,
+    /// By the channel with this index.
+    Channel(usize),
+}
+
+pub(crate) struct PlanChannel {
+    pub link: usize,
+    pub policy: Policy,
+    pub capacity: usize,
+    pub producer: usize,
+    pub consumer: usize,
+}
+
+/// The ring in which frames wait that a source handed in while its segment was running.
+pub(crate) struct PlanIngress {
+    pub from: PortRef,
+    pub capacity: usize,
+    pub need: Need,
+}
+
+/// Which threads run a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Class {
+    /// A worker, or the thread that hands frames in.
+    Light,
+    /// A worker.
+    Heavy,
+    /// A thread set aside for nodes that may wait.
+    Blocking,
+}
+
+pub(crate) struct PlanSegment {
+    /// Nodes in topological order; the first is the root.
+    pub nodes: Vec<usize>,
+    pub class: Class,
+    pub entries: Vec<Entry>,
+}
+
+/// Where frames come into a segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Entry {
+    Channel { channel: usize, to: PortRef },
+    Ingress { ingress: usize },
+}
+
+/// A segment as people see it.
+#[derive(Clone, Debug, Serialize)]
+pub struct SegmentSummary {
+    /// Names of its nodes, in the order in which they run.
+    pub nodes: Vec<String>,
+    /// Which threads run it.
+    pub class: Class,
+}
+
+impl Plan {
+    /// Plans a graph that was validated against `registry`.
+    ///
+    /// Returns `None` when the registry lacks a type of the graph or the states of its nodes do not
+    /// fit in memory; neither happens with the registry that validated it.
+    #[must_use]
+    pub fn new(graph: Graph, registry: &Registry) -> Option<Plan> {
+        let types: Vec<Arc<NodeType>> = graph
+            .nodes
+            .iter()
+            .map(|n| registry.node_type(&n.type_name).cloned())
+            .collect::<Option<_>>()?;
+        let mut state = StateLayout::new();
+        let mut nodes = Vec::with_capacity(types.len());
+        for (index, node_type) in types.iter().enumerate() {
+            nodes.push(plan_node(
+                index,
+                &graph,
+                node_type,
+                &types,
+                state.add(node_type)?,
+            ));
+        }
+        let segments = segment(&graph, &types, &mut nodes);
+        let mut plan = Plan {
+            routes: vec![Route::Inline; graph.links.len()],
+            channels: vec![],
+            ingress: vec![],
+            graph,
+            types,
+            nodes,
+            segments,
+            state,
+        };
+        plan.add_entries();
+        plan.add_needs();
+        Some(plan)
+    }
+
+    /// The graph.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Whether the graph is a template for sessions: it has a node that belongs to one peer.
+    #[must_use]
+    pub fn is_template(&self) -> bool {
+        self.types.iter().any(|t| t.is_for_peers())
+    }
+
+    /// The segments, for people.
+    pub fn segments(&self) -> impl Iterator<Item = SegmentSummary> + '_ {
+        self.segments.iter().map(|segment| SegmentSummary {
+            nodes: segment
+                .nodes
+                .iter()
+                .map(|n| self.graph.nodes[*n].name.clone())
+                .collect(),
+            class: segment.class,
+        })
+    }
+
+    /// For each link in the graph's order: the capacity of its channel, or `None` when frames are
+    /// carried by a call within a segment.
+    pub fn channel_capacities(&self) -> impl Iterator<Item = Option<usize>> + '_ {
+        self.routes.iter().map(|route| match route {
+            Route::Inline => None,
+            Route::Channel(channel) => Some(self.channels[*channel].capacity),
+        })
+    }
+
+    /// `node.port`, as messages and reports write it.
+    pub(crate) fn port_name(&self, at: PortRef) -> String {
+        format!(
+            "{}.{}",
+            self.graph.nodes[at.node].name,
+            self.types[at.node].info().ports[at.port].name
+        )
+    }
+
+    fn add_entries(&mut self) {
+        for (index, link) in self.graph.links.iter().enumerate() {
+            let (producer, consumer) = (
+                self.nodes[link.from.node].segment,
+                self.nodes[link.to.node].segment,
+            );
+            if producer != consumer {
+                let channel = self.channels.len();
+                self.channels.push(PlanChannel {
+                    link: index,
+                    policy: link.policy,
+                    capacity: link.capacity,
+                    producer,
+                    consumer,
+                });
+                self.routes[index] = Route::Channel(channel);
+                self.segments[consumer].entries.push(Entry::Channel {
+                    channel,
+                    to: link.to,
+                });
+            }
+        }
+        for (node, plan) in self
+            .nodes
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, n)| n.is_source)
+        {
+            for (port, out) in plan
+                .ports
+                .iter_mut()
+                .enumerate()
+                .filter(|(_, p)| !p.links.is_empty())
+            {
+                let capacity = out
+                    .links
+                    .iter()
+                    .map(|l| self.graph.links[*l].capacity)
+                    .max();
+                let ingress = self.ingress.len();
+                out.ingress = Some(ingress);
+                self.ingress.push(PlanIngress {
+                    from: PortRef { node, port },
+                    capacity: capacity.unwrap_or(0).max(MIN_INGRESS),
+                    need: vec![],
+                });
+                self.segments[plan.segment]
+                    .entries
+                    .push(Entry::Ingress { ingress });
+            }
+        }
+    }
+
+    fn add_needs(&mut self) {
+        for segment in &self.segments {
+            for &node in segment.nodes.iter().rev() {
+                let mut need = BTreeMap::new();
+                for port in 0..self.nodes[node].ports.len() {
+                    let times = self.nodes[node].ports[port].max_out;
+                    for (channel, frames) in self.need_of_output(PortRef { node, port }) {
+                        let sum: &mut usize = need.entry(channel).or_default();
+                        *sum = sum.saturating_add(frames.saturating_mul(times));
+                    }
+                }
+                self.nodes[node].need = need.into_iter().collect();
+            }
+        }
+        for index in 0..self.ingress.len() {
+            self.ingress[index].need = self.need_of_output(self.ingress[index].from);
+        }
+        for node in &self.nodes {
+            for (channel, frames) in &node.need {
+                let capacity = &mut self.channels[*channel].capacity;
+                // At its end a node is called once for each input and once more.
+                *capacity = (*capacity).max(frames.saturating_mul(node.inputs + 1));
+            }
+        }
+    }
+
+    fn need_of_output(&self, from: PortRef) -> Need {
+        let mut need = BTreeMap::new();
+        for link in &self.nodes[from.node].ports[from.port].links {
+            match self.routes[*link] {
+                Route::Channel(channel) if self.channels[channel].policy == Policy::Block => {
+                    *need.entry(channel).or_default() += 1;
+                }
+                Route::Channel(_) => {}
+                Route::Inline => {
+                    for (channel, frames) in &self.nodes[self.graph.links[*link].to.node].need {
+                        let sum: &mut usize = need.entry(*channel).or_default();
+                        *sum = sum.saturating_add(*frames);
+                    }
+                }
+            }
+        }
+        need.into_iter().collect()
+    }
+}
+
+fn plan_node(
+    index: usize,
+    graph: &Graph,
+    node_type: &NodeType,
+    types: &[Arc<NodeType>],
+    offset: usize,
+) -> PlanNode {
+    let only_looks = |link: &usize| {
+        let to = graph.links[*link].to;
+        let port = &types[to.node].ports()[to.port];
+        port.flags & port_flags::READ_ONLY != 0 && port.forwards_to == NOWHERE
+    };
+    let ports = node_type.ports().iter().enumerate().map(|(port, desc)| {
+        let here = PortRef { node: index, port };
+        let mut links: Vec<usize> = (0..graph.links.len())
+            .filter(|l| graph.links[*l].from == here)
+            .collect();
+        links.sort_by_key(|link| !only_looks(link));
+        PlanPort {
+            is_output: desc.direction == direction::OUTPUT,
+            link: graph.links.iter().position(|l| l.to == here),
+            links,
+            forwards_to: (desc.forwards_to != NOWHERE).then_some(desc.forwards_to as usize),
+            max_out: if desc.direction == direction::OUTPUT {
+                desc.max_out as usize
+            } else {
+                0
+            },
+            read_only: desc.flags & port_flags::READ_ONLY != 0,
+            ingress: None,
+        }
+    });
+    let ports: Vec<PlanPort> = ports.collect();
+    PlanNode {
+        segment: usize::MAX,
+        local: 0,
+        offset,
+        need: vec![],
+        is_source: ports.iter().all(|p| p.link.is_none()),
+        inputs: ports.iter().filter(|p| p.link.is_some()).count(),
+        ports,
+    }
+}
+
+fn segment(graph: &Graph, types: &[Arc<NodeType>], nodes: &mut [PlanNode]) -> Vec<PlanSegment> {
+    let mut segments: Vec<PlanSegment> = vec![];
+    for node in graph.topological_order() {
+        let class = match types[node].info().cost {
+            Cost::Light => Class::Light,
+            Cost::Heavy => Class::Heavy,
+            Cost::Blocking => Class::Blocking,
+        };
+        let mut feeders = graph
+            .links
+            .iter()
+            .filter(|l| l.to.node == node)
+            .map(|l| nodes[l.from.node].segment);
+        let first = feeders.next();
+        let joined = first
+            .filter(|first| feeders.all(|other| other == *first))
+            .filter(|s| class == Class::Light && segments[*s].class == Class::Light);
+        let segment = joined.unwrap_or_else(|| {
+            segments.push(PlanSegment {
+                nodes: vec![],
+                class,
+                entries: vec![],
+            });
+            segments.len() - 1
+        });
+        nodes[node].segment = segment;
+        nodes[node].local = segments[segment].nodes.len();
+        segments[segment].nodes.push(node);
+    }
+    segments
+}

@@ -1,0 +1,132 @@
+//! Counters of nodes and links, and the report made of them.
+//!
+//! Each counter has one writer at a time (the thread that runs its segment), so writing is a plain
+//! load and store; readers may see a count that is a moment old.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+/// A count with one writer at a time.
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds to the count; by its one writer.
+    pub fn add(&self, count: u64) {
+        self.0
+            .store(self.0.load(Ordering::Relaxed) + count, Ordering::Relaxed);
+    }
+
+    /// Adds to the count; by anybody.
+    pub fn add_shared(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A node's counters.
+#[derive(Default)]
+pub(crate) struct NodeCounters {
+    pub frames_in: Counter,
+    pub frames_out: Counter,
+    /// Frames emitted at ports that are not linked.
+    pub unlinked: Counter,
+    /// Written by whichever thread declares a copy.
+    pub bytes_copied: Counter,
+    /// Units that the node itself dropped.
+    pub dropped: Counter,
+}
+
+/// A link's counters.
+#[derive(Default)]
+pub(crate) struct LinkCounters {
+    /// Frames that were put in.
+    pub frames: Counter,
+    /// Of those, frames that never arrived.
+    pub dropped: Counter,
+}
+
+/// What a session, or all sessions of a graph together, did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Report {
+    /// The graph's name.
+    pub graph: String,
+    /// Sessions that are counted here.
+    pub sessions: u64,
+    /// Of those, sessions that a node's failure ended.
+    pub failed: u64,
+    /// Longest time from a session's start to its end, in seconds.
+    pub seconds: f64,
+    /// Nodes in the graph's order.
+    pub nodes: Vec<NodeReport>,
+    /// Links in the graph's order.
+    pub links: Vec<LinkReport>,
+    /// Payload bytes that the nodes declared to have copied.
+    pub bytes_copied: u64,
+}
+
+/// What a node did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct NodeReport {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The plugin that offers the type.
+    pub plugin: String,
+    /// Frames that came in.
+    pub frames_in: u64,
+    /// Frames that went out, counted once for each output port.
+    pub frames_out: u64,
+    /// Of those, frames for output ports that no link takes from.
+    pub unlinked: u64,
+    /// Units that the node itself dropped (what a live source could not hand in, what a receiver
+    /// could not put together).
+    pub dropped: u64,
+    /// Payload bytes that it declared to have copied.
+    pub bytes_copied: u64,
+}
+
+/// What a link did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LinkReport {
+    /// Output port, as `node.port`.
+    pub from: String,
+    /// Input port, as `node.port`.
+    pub to: String,
+    /// Frames that were put in.
+    pub frames: u64,
+    /// Of those, frames that never arrived, because the link's policy dropped them or the session
+    /// was ended by a failure.
+    pub dropped: u64,
+}
+
+impl Report {
+    /// Adds another session's figures of the same graph.
+    pub fn add(&mut self, other: &Report) {
+        if self.nodes.is_empty() {
+            *self = other.clone();
+            return;
+        }
+        self.sessions += other.sessions;
+        self.failed += other.failed;
+        self.seconds = self.seconds.max(other.seconds);
+        self.bytes_copied += other.bytes_copied;
+        for (mine, theirs) in self.nodes.iter_mut().zip(&other.nodes) {
+            mine.frames_in += theirs.frames_in;
+            mine.frames_out += theirs.frames_out;
+            mine.unlinked += theirs.unlinked;
+            mine.dropped += theirs.dropped;
+            mine.bytes_copied += theirs.bytes_copied;
+        }
+        for (mine, theirs) in self.links.iter_mut().zip(&other.links) {
+            mine.frames += theirs.frames;
+            mine.dropped += theirs.dropped;
+        }
+    }
+}

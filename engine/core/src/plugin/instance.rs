@@ -1,0 +1,264 @@
+//! [`Instance`]: one node of a session, called safely.
+//!
+//! All calls into a plugin's function table for the life of a node are here. The rest of the engine
+//! sees batches, [`Outputs`] and a [`Failed`].
+
+use std::{alloc::Layout, ffi::c_void, ptr::NonNull, sync::Arc};
+
+use levada_abi::{Context, Event, Frame, NodeConfig, NodeVTable, Plugin, Status};
+
+use super::registry::NodeType;
+
+/// A node's function answered a failure; its text, if it gave one, is with the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Failed(pub Status);
+
+fn check(status: Status) -> Result<(), Failed> {
+    if status.is_ok() {
+        Ok(())
+    } else {
+        Err(Failed(status))
+    }
+}
+
+/// The memory of a session's instances: one block, each state on cache lines of its own.
+pub(crate) struct StateBlock {
+    memory: NonNull<u8>,
+    layout: Layout,
+}
+
+// SAFETY: the block is plain memory; who may touch which part is the instances' affair.
+unsafe impl Send for StateBlock {}
+// SAFETY: as above.
+unsafe impl Sync for StateBlock {}
+
+impl StateBlock {
+    /// Allocates a block; its layout comes from [`StateLayout`].
+    pub fn new(layout: StateLayout) -> StateBlock {
+        let layout = layout.0;
+        // SAFETY: `StateLayout` begins with one byte, so the size is not zero.
+        let memory = unsafe { std::alloc::alloc(layout) };
+        let Some(memory) = NonNull::new(memory) else {
+            std::alloc::handle_alloc_error(layout)
+        };
+        StateBlock { memory, layout }
+    }
+}
+
+impl Drop for StateBlock {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `new` with this layout.
+        unsafe { std::alloc::dealloc(self.memory.as_ptr(), self.layout) };
+    }
+}
+
+/// Where each instance of a session lies in its block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StateLayout(Layout);
+
+impl StateLayout {
+    pub fn new() -> StateLayout {
+        StateLayout(Layout::new::<u8>())
+    }
+
+    /// Adds room for an instance of this type, and returns its offset; `None` beyond the address
+    /// space.
+    pub fn add(&mut self, node_type: &NodeType) -> Option<usize> {
+        let desc = node_type.desc();
+        let align = desc.state_align.max(64);
+        let state = Layout::from_size_align(desc.state_size.max(1), align).ok()?;
+        let (sum, offset) = self.0.extend(state).ok()?;
+        self.0 = sum;
+        Some(offset)
+    }
+}
+
+/// What a call emits, by port.
+#[derive(Default)]
+pub(crate) struct Outputs {
+    pub ports: Vec<OutputPort>,
+}
+
+/// One port's part of [`Outputs`]; inputs have a limit of zero and stay empty.
+#[derive(Default)]
+pub(crate) struct OutputPort {
+    pub frames: Vec<Frame>,
+    /// Frames that the running call may emit here.
+    pub limit: usize,
+    pub is_output: bool,
+    pub is_linked: bool,
+    /// Frames that were emitted while the port is not linked.
+    pub unlinked: u64,
+}
+
+unsafe extern "C" fn emit(call: *mut c_void, port: u32, frame: *mut Frame) -> Status {
+    // SAFETY: `call` is the `Outputs` of the call that is running on this thread, and `frame` a slot
+    // (contract of `Context`).
+    let (outputs, slot) = unsafe { (&mut *call.cast::<Outputs>(), &mut *frame) };
+    let Some(port) = outputs.ports.get_mut(port as usize).filter(|p| p.is_output) else {
+        return Status::INVALID;
+    };
+    if slot.is_empty_slot() {
+        return Status::OK;
+    }
+    if port.limit == 0 {
+        return Status::FULL;
+    }
+    port.limit -= 1;
+    let frame = std::mem::take(slot);
+    if port.is_linked {
+        port.frames.push(frame);
+    } else {
+        port.unlinked += 1;
+    }
+    Status::OK
+}
+
+/// A node of a session. Dropping it destroys the node.
+pub(crate) struct Instance {
+    state: *mut c_void,
+    vtable: *const NodeVTable,
+    started: bool,
+    /// Keeps the memory that `state` lies in.
+    _block: Arc<StateBlock>,
+    /// Keeps what the type's functions refer to.
+    _plugin: Plugin,
+}
+
+// SAFETY: an instance's state may move between threads (contract of `NodeVTable`), and its functions
+// are called by one thread at a time because they take `&mut self`.
+unsafe impl Send for Instance {}
+
+impl Instance {
+    /// Creates a node at `offset` of `block`, which [`StateLayout::add`] gave for this type.
+    ///
+    /// # Safety
+    /// No other instance may lie there, and `config` must keep the contract of [`NodeConfig`].
+    pub unsafe fn create(
+        node_type: &NodeType,
+        block: &Arc<StateBlock>,
+        offset: usize,
+        config: &NodeConfig,
+    ) -> Result<Instance, Failed> {
+        let vtable = node_type.desc().vtable;
+        // SAFETY: the offset lies inside the block.
+        let state = unsafe { block.memory.as_ptr().add(offset) }.cast::<c_void>();
+        // SAFETY: the memory has the type's size and alignment; the caller vouches for the rest. The
+        // vtable of a `Plugin`'s type is valid while the plugin lives.
+        check(unsafe { ((*vtable).create_at)(state, config) })?;
+        Ok(Instance {
+            state,
+            vtable,
+            started: false,
+            _block: block.clone(),
+            _plugin: node_type.plugin().clone(),
+        })
+    }
+
+    fn vtable(&self) -> &NodeVTable {
+        // SAFETY: valid while `_plugin` lives.
+        unsafe { &*self.vtable }
+    }
+
+    fn with_context(
+        &mut self,
+        outputs: &mut Outputs,
+        now: i64,
+        f: impl FnOnce(&NodeVTable, *mut c_void, &Context) -> Status,
+    ) -> Result<(), Failed> {
+        let context = Context {
+            call: std::ptr::from_mut(outputs).cast(),
+            now,
+            emit,
+        };
+        check(f(self.vtable(), self.state, &context))
+    }
+
+    pub fn start(&mut self, outputs: &mut Outputs, now: i64) -> Result<(), Failed> {
+        // SAFETY: a live instance, called by its only user; here and in the functions below.
+        self.with_context(outputs, now, |vtable, state, ctx| unsafe {
+            (vtable.start)(state, ctx)
+        })?;
+        self.started = true;
+        Ok(())
+    }
+
+    pub fn process(
+        &mut self,
+        port: usize,
+        frames: &mut [Frame],
+        outputs: &mut Outputs,
+        now: i64,
+    ) -> Result<(), Failed> {
+        let (at, count) = (frames.as_mut_ptr(), frames.len() as u32);
+        // SAFETY: `count` slots that are the node's for the call.
+        self.with_context(outputs, now, |vtable, state, ctx| unsafe {
+            (vtable.process)(state, port as u32, at, count, ctx)
+        })
+    }
+
+    pub fn observe(
+        &mut self,
+        port: usize,
+        frames: &[Frame],
+        outputs: &mut Outputs,
+        now: i64,
+    ) -> Result<(), Failed> {
+        let (at, count) = (frames.as_ptr(), frames.len() as u32);
+        // SAFETY: `count` frames that nobody writes during the call.
+        self.with_context(outputs, now, |vtable, state, ctx| unsafe {
+            (vtable.observe)(state, port as u32, at, count, ctx)
+        })
+    }
+
+    pub fn tick(&mut self, outputs: &mut Outputs, now: i64) -> Result<(), Failed> {
+        // SAFETY: as in `start`.
+        self.with_context(outputs, now, |vtable, state, ctx| unsafe {
+            (vtable.tick)(state, ctx)
+        })
+    }
+
+    /// Delivers an event; `false` when the node does not handle it.
+    pub fn event(
+        &mut self,
+        port: usize,
+        event: Event,
+        outputs: &mut Outputs,
+        now: i64,
+    ) -> Result<bool, Failed> {
+        // SAFETY: as in `start`; the event is valid for the call.
+        let answer = self.with_context(outputs, now, |vtable, state, ctx| unsafe {
+            (vtable.event)(state, port as u32, &raw const event, ctx)
+        });
+        match answer {
+            Ok(()) => Ok(true),
+            Err(Failed(Status::UNSUPPORTED)) => Ok(false),
+            Err(failed) => Err(failed),
+        }
+    }
+
+    pub fn drain(&mut self, outputs: &mut Outputs, now: i64) -> Result<(), Failed> {
+        // SAFETY: as in `start`.
+        self.with_context(outputs, now, |vtable, state, ctx| unsafe {
+            (vtable.drain)(state, ctx)
+        })
+    }
+
+    /// Ends the node's own threads; does nothing on a node that never started or has stopped.
+    pub fn stop(&mut self) -> Result<(), Failed> {
+        if !std::mem::take(&mut self.started) {
+            return Ok(());
+        }
+        // SAFETY: as in `start`.
+        check(unsafe { (self.vtable().stop)(self.state) })
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // A node that cannot be stopped is destroyed all the same; its handle is stale by then.
+        let _ = self.stop();
+        // SAFETY: a live instance, used for the last time.
+        unsafe { (self.vtable().destroy)(self.state) };
+    }
+}

@@ -1,0 +1,5 @@
+//! The scheduler: tasks, segments, and the threads that run them.
+
+pub(crate) mod segment;
+pub(crate) mod task;
+pub(crate) mod worker;
