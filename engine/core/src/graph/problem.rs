@@ -215,15 +215,12 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Adds a problem, unless the same one is there already.
+    /// Adds a problem, unless the same one is there already. When the list is full it is counted.
     pub fn push(&mut self, problem: Problem) {
-        if self.list.contains(&problem) {
-            return;
-        }
-        if self.list.len() < MAX_PROBLEMS {
-            self.list.push(problem);
-        } else {
+        if self.list.len() >= MAX_PROBLEMS {
             self.omitted += 1;
+        } else if !self.list.contains(&problem) {
+            self.list.push(problem);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The ends of links: from names to nodes and ports.
 
 use super::{Check, plain};
+use crate::graph::MAX_PROBLEMS;
 use crate::graph::catalog::Direction::{self, Input, Output};
 use crate::graph::document::{Endpoint, LinkEntry};
 use crate::graph::model::PortRef;
@@ -41,7 +42,22 @@ impl Check<'_> {
     /// Finds the ends of all links.
     pub(super) fn ends(&mut self) -> Vec<Ends> {
         let document = self.document;
+        self.guess();
         document.links.iter().map(|link| self.link(link)).collect()
+    }
+
+    /// Guesses what the names that are no nodes were meant for; not for more of them than can be
+    /// reported, because each is held against every node.
+    fn guess(&mut self) {
+        let names = self.document.links.iter();
+        let names = names.flat_map(|link| [&link.from, &link.to]);
+        for end in names {
+            let name = end.node.value.as_str();
+            let known = self.index.contains_key(name) || self.guesses.contains_key(name);
+            if !known && self.guesses.len() < MAX_PROBLEMS {
+                self.guesses.insert(name, self.meant(name));
+            }
+        }
     }
 
     fn link(&mut self, link: &LinkEntry) -> Ends {
@@ -109,23 +125,25 @@ impl Check<'_> {
     /// The node that an end names, or probably means.
     fn about(&self, end: &Endpoint) -> Option<usize> {
         let name = end.node.value.as_str();
-        let near = || self.index.get(self.meant(name)?);
-        self.index.get(name).or_else(near).copied()
+        let guess = || self.guesses.get(name).copied().flatten();
+        self.index.get(name).copied().or_else(guess)
     }
 
     /// The node that a name which is none may have been meant for: one that is spelt alike, or
     /// the only one whose type is called so.
-    fn meant(&self, name: &str) -> Option<&str> {
-        nearest(name, self.index.keys().copied()).or_else(|| {
-            let mut of_type = self.document.nodes.iter().filter(|node| {
-                let type_name = node.type_name.as_ref();
-                type_name.is_some_and(|type_name| type_name.value == name)
-            });
-            match (of_type.next(), of_type.next()) {
-                (Some(node), None) => Some(node.name.value.as_str()),
-                _ => None,
-            }
-        })
+    fn meant(&self, name: &str) -> Option<usize> {
+        if let Some(near) = nearest(name, self.index.keys().copied()) {
+            return self.index.get(near).copied();
+        }
+        let nodes = self.document.nodes.iter().enumerate();
+        let mut of_type = nodes.filter(|(_, node)| {
+            let type_name = node.type_name.as_ref();
+            type_name.is_some_and(|type_name| type_name.value == name)
+        });
+        match (of_type.next(), of_type.next()) {
+            (Some((node, _)), None) => Some(node),
+            _ => None,
+        }
     }
 
     fn missed(&mut self, miss: Miss, end: &Endpoint, side: Direction) {
@@ -136,8 +154,10 @@ impl Check<'_> {
             Miss::Node if self.document.nodes_missing => return,
             Miss::Node => {
                 let name = &end.node.value;
-                let remedy = match self.meant(name) {
-                    Some(meant) => format!("write {}", quote(meant)),
+                let remedy = match self.about(end) {
+                    Some(meant) => {
+                        format!("write {}", quote(&self.document.nodes[meant].name.value))
+                    }
                     None if self.catalog.get(name).is_some() => format!(
                         "that is a node type: add my-node = {{ type = {} }} under [nodes], \
                          and link \"my-node\"",

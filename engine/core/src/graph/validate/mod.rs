@@ -39,6 +39,7 @@ pub fn validate(
         catalog,
         types: Vec::new(),
         index: BTreeMap::new(),
+        guesses: BTreeMap::new(),
         problems: document.problems.clone(),
     };
     let graph = check.run(overrides);
@@ -60,6 +61,8 @@ struct Check<'a> {
     types: Vec<Option<&'a TypeInfo>>,
     /// The nodes by name; of two with one name, the first.
     index: BTreeMap<&'a str, usize>,
+    /// The nodes that names in links which are none were probably meant for.
+    guesses: BTreeMap<&'a str, Option<usize>>,
     problems: Problems,
 }
 
