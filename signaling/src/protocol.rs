@@ -1,0 +1,501 @@
+//! The messages of the WebSocket, and the check of hostile text.
+//!
+//! One message is one JSON object in one text frame, told apart by its `type`:
+//!
+//! | type | from | fields |
+//! |---|---|---|
+//! | `join` | peer | `room` (optional, [`DEFAULT_ROOM`]) |
+//! | `joined` | server | `id` of this peer, `room`, `peers` that were already there |
+//! | `offer`, `answer` | peer | `sdp` |
+//! | `ice-candidate` | peer | `candidate`: what `RTCIceCandidate.toJSON()` gives; `null` or an empty string ends them |
+//! | `bye` | peer, server | `reason` (optional) |
+//! | `error` | server, peer | `code`, `message` |
+//!
+//! Who offers: **the newcomer.** A peer that is told `peers: 1` offers, one that is told `peers: 0` waits for an offer.
+//! `bye` ends the call and not the membership: whoever stays in the room sees `bye` and later a new `offer`.
+//!
+//! Unknown fields are passed over, so that a newer peer can say more. What must hold: [`Message::parse`] takes any
+//! text without panicking, and what it returns is within every limit of this module.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::description::{SdpError, check_sdp};
+
+/// Largest message, in bytes of its JSON text; also the largest body of `POST /offer`.
+pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;
+/// Longest room name, in characters of `a-z A-Z 0-9 - _ .`
+pub const MAX_ROOM_CHARS: usize = 64;
+/// Longest candidate line, in bytes. Real ones stay under 300.
+pub const MAX_CANDIDATE_BYTES: usize = 2048;
+/// Longest `reason` of a `bye` and `message` of an `error`, in bytes.
+pub const MAX_REASON_BYTES: usize = 1024;
+/// The room of a `join` that names none.
+pub const DEFAULT_ROOM: &str = "main";
+
+/// One message of the protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Message {
+    /// Asks for a place in a room.
+    Join {
+        /// Name of the room, [`DEFAULT_ROOM`] if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        room: Option<String>,
+    },
+    /// Grants a place in a room. Only the server says this.
+    Joined {
+        /// Id of the peer that joined, unique in this server's life.
+        id: String,
+        /// Name of the room.
+        room: String,
+        /// How many were in the room already: 0 waits for an offer, 1 offers.
+        peers: usize,
+    },
+    /// Proposes a session.
+    Offer {
+        /// The description (RFC 8866).
+        sdp: String,
+    },
+    /// Accepts a proposed session.
+    Answer {
+        /// The description (RFC 8866).
+        sdp: String,
+    },
+    /// Names one more address to try (RFC 8838).
+    IceCandidate {
+        /// The candidate; `None` says that no more follow.
+        #[serde(default)]
+        candidate: Option<Candidate>,
+    },
+    /// Ends the call.
+    Bye {
+        /// Why, for a person to read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Says what went wrong.
+    Error {
+        /// For a program.
+        code: ErrorCode,
+        /// For a person: cause and remedy.
+        message: String,
+    },
+}
+
+/// A candidate in the shape of the browser's `RTCIceCandidateInit`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Candidate {
+    /// The candidate attribute (RFC 8839); empty means that no more follow.
+    #[serde(default)]
+    pub candidate: String,
+    /// The `a=mid` of the media section it belongs to.
+    #[serde(default)]
+    pub sdp_mid: Option<String>,
+    /// The index of the media section it belongs to, from 0.
+    #[serde(default, rename = "sdpMLineIndex")]
+    pub sdp_mline_index: Option<u16>,
+    /// The ICE user fragment it belongs to.
+    #[serde(default)]
+    pub username_fragment: Option<String>,
+}
+
+/// What went wrong, for a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorCode {
+    /// Two peers are in the room already.
+    RoomFull,
+    /// The server holds as many peers or rooms as it may.
+    ServerFull,
+    /// There is nobody in the room to take an offer or an answer.
+    NobodyThere,
+    /// Something else came before `join`.
+    NotJoined,
+    /// A second `join`.
+    AlreadyJoined,
+    /// No `join` came in time.
+    JoinTimeout,
+    /// The text is no message.
+    BadMessage,
+    /// More candidates than one description may have.
+    TooManyCandidates,
+    /// Nothing was heard for too long, or what was sent was not read.
+    TooSlow,
+    /// The application refuses or has failed.
+    Refused,
+    /// A code this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// Why a text is no message: what is wrong with it, and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ParseError {
+    /// Too many bytes.
+    #[error(
+        "the message has {len} bytes, at most {MAX_MESSAGE_BYTES} are allowed; send candidates one by one"
+    )]
+    TooLong {
+        /// Length in bytes.
+        len: usize,
+    },
+    /// The text is not JSON.
+    #[error(
+        "the message is not JSON (line {line}, column {column}); send one object such as {{\"type\":\"join\"}}"
+    )]
+    NotJson {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+    },
+    /// JSON, but without a `type`.
+    #[error("the message has no string `type`; send one object such as {{\"type\":\"join\"}}")]
+    NoType,
+    /// A `type` that does not exist.
+    #[error("unknown type \"{found}\"; use join, offer, answer, ice-candidate, bye or error")]
+    UnknownType {
+        /// What it says, shortened.
+        found: String,
+    },
+    /// The fields do not fit the `type`.
+    #[error("`{kind}` does not fit: {reason}; see the table of messages for its fields")]
+    BadFields {
+        /// The `type`.
+        kind: &'static str,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A room with a name that is not allowed.
+    #[error(
+        "the room name must have 1 to {MAX_ROOM_CHARS} characters of a-z A-Z 0-9 - _ .; choose another"
+    )]
+    BadRoom,
+    /// A field that is too long.
+    #[error("`{field}` has {len} bytes, at most {max} are allowed; shorten it")]
+    FieldTooLong {
+        /// Which field.
+        field: &'static str,
+        /// Length in bytes.
+        len: usize,
+        /// Longest allowed.
+        max: usize,
+    },
+    /// `sdp` is no session description.
+    #[error(transparent)]
+    Sdp(#[from] SdpError),
+}
+
+const TYPES: [&str; 7] = [
+    "join",
+    "joined",
+    "offer",
+    "answer",
+    "ice-candidate",
+    "bye",
+    "error",
+];
+
+impl Message {
+    /// Reads one message and checks every limit.
+    pub fn parse(text: &str) -> Result<Message, ParseError> {
+        if text.len() > MAX_MESSAGE_BYTES {
+            return Err(ParseError::TooLong { len: text.len() });
+        }
+        let value: serde_json::Value =
+            serde_json::from_str(text).map_err(|error| ParseError::NotJson {
+                line: error.line(),
+                column: error.column(),
+            })?;
+        let Some(kind) = value.get("type").and_then(|kind| kind.as_str()) else {
+            return Err(ParseError::NoType);
+        };
+        let Some(kind) = TYPES.into_iter().find(|known| *known == kind) else {
+            return Err(ParseError::UnknownType {
+                found: kind.chars().take(40).collect(),
+            });
+        };
+        let message: Message =
+            serde_json::from_value(value).map_err(|error| ParseError::BadFields {
+                kind,
+                // The reason may quote the value, which a stranger chose: a bounded part of it is enough.
+                reason: error.to_string().chars().take(120).collect(),
+            })?;
+        message.check()?;
+        Ok(message)
+    }
+
+    /// Checks the limits of each field.
+    pub fn check(&self) -> Result<(), ParseError> {
+        match self {
+            Message::Join { room: Some(room) } | Message::Joined { room, .. } => check_room(room),
+            Message::Offer { sdp } | Message::Answer { sdp } => Ok(check_sdp(sdp)?),
+            Message::IceCandidate {
+                candidate: Some(candidate),
+            } => {
+                let mid = candidate.sdp_mid.as_deref().unwrap_or_default();
+                let fragment = candidate.username_fragment.as_deref().unwrap_or_default();
+                check_len("candidate", &candidate.candidate, MAX_CANDIDATE_BYTES)?;
+                check_len("sdpMid", mid, MAX_REASON_BYTES)?;
+                check_len("usernameFragment", fragment, MAX_REASON_BYTES)
+            }
+            Message::Bye {
+                reason: Some(reason),
+            } => check_len("reason", reason, MAX_REASON_BYTES),
+            Message::Error { message, .. } => check_len("message", message, MAX_REASON_BYTES),
+            Message::Join { room: None }
+            | Message::IceCandidate { candidate: None }
+            | Message::Bye { reason: None } => Ok(()),
+        }
+    }
+
+    /// Writes the message as JSON text.
+    pub fn to_json(&self) -> String {
+        // Strings, numbers and unit variants only: there is no map with odd keys and no writer that can fail.
+        serde_json::to_string(self).expect("a message always has a JSON form")
+    }
+
+    /// Makes an `error`.
+    pub fn error(code: ErrorCode, message: impl Into<String>) -> Message {
+        Message::Error {
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// Makes a `bye` with a reason.
+    pub fn bye(reason: impl Into<String>) -> Message {
+        Message::Bye {
+            reason: Some(reason.into()),
+        }
+    }
+
+    /// Gives the candidate of an `ice-candidate`; `None` when this says that no more follow, or is another message.
+    pub fn candidate(&self) -> Option<&Candidate> {
+        match self {
+            Message::IceCandidate {
+                candidate: Some(candidate),
+            } if !candidate.candidate.is_empty() => Some(candidate),
+            _ => None,
+        }
+    }
+}
+
+impl From<&ParseError> for Message {
+    fn from(error: &ParseError) -> Message {
+        Message::error(ErrorCode::BadMessage, error.to_string())
+    }
+}
+
+/// Checks the name of a room: 1 to [`MAX_ROOM_CHARS`] characters of `a-z A-Z 0-9 - _ .`
+pub fn check_room(room: &str) -> Result<(), ParseError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if (1..=MAX_ROOM_CHARS).contains(&room.len()) && room.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err(ParseError::BadRoom)
+    }
+}
+
+fn check_len(field: &'static str, text: &str, max: usize) -> Result<(), ParseError> {
+    if text.len() > max {
+        Err(ParseError::FieldTooLong {
+            field,
+            len: text.len(),
+            max,
+        })
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const SDP: &str = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n";
+
+    fn candidate() -> Candidate {
+        Candidate {
+            candidate: "candidate:1 1 udp 2130706431 127.0.0.1 5000 typ host".into(),
+            sdp_mid: Some("0".into()),
+            sdp_mline_index: Some(0),
+            username_fragment: None,
+        }
+    }
+
+    #[test]
+    fn every_message_has_its_json_and_comes_back() {
+        let cases = [
+            (Message::Join { room: None }, json!({"type": "join"})),
+            (
+                Message::Join {
+                    room: Some("a.b-c_D9".into()),
+                },
+                json!({"type": "join", "room": "a.b-c_D9"}),
+            ),
+            (
+                Message::Joined {
+                    id: "peer-1".into(),
+                    room: "main".into(),
+                    peers: 1,
+                },
+                json!({"type": "joined", "id": "peer-1", "room": "main", "peers": 1}),
+            ),
+            (
+                Message::Offer { sdp: SDP.into() },
+                json!({"type": "offer", "sdp": SDP}),
+            ),
+            (
+                Message::Answer { sdp: SDP.into() },
+                json!({"type": "answer", "sdp": SDP}),
+            ),
+            (
+                Message::IceCandidate {
+                    candidate: Some(candidate()),
+                },
+                json!({"type": "ice-candidate", "candidate": {
+                    "candidate": candidate().candidate, "sdpMid": "0", "sdpMLineIndex": 0, "usernameFragment": null}}),
+            ),
+            (
+                Message::IceCandidate { candidate: None },
+                json!({"type": "ice-candidate", "candidate": null}),
+            ),
+            (Message::Bye { reason: None }, json!({"type": "bye"})),
+            (
+                Message::error(ErrorCode::RoomFull, "full"),
+                json!({"type": "error", "code": "room-full", "message": "full"}),
+            ),
+        ];
+        for (message, json) in cases {
+            assert_eq!(serde_json::to_value(&message).unwrap(), json);
+            assert_eq!(Message::parse(&json.to_string()), Ok(message));
+        }
+    }
+
+    #[test]
+    fn null_absent_and_empty_candidates_all_mean_the_end() {
+        for text in [
+            r#"{"type":"ice-candidate"}"#,
+            r#"{"type":"ice-candidate","candidate":null}"#,
+            r#"{"type":"ice-candidate","candidate":{"candidate":""}}"#,
+            r#"{"type":"ice-candidate","candidate":{"candidate":"","sdpMid":"0","sdpMLineIndex":0}}"#,
+        ] {
+            assert_eq!(Message::parse(text).unwrap().candidate(), None, "{text}");
+        }
+        assert!(
+            Message::IceCandidate {
+                candidate: Some(candidate())
+            }
+            .candidate()
+            .is_some()
+        );
+    }
+
+    #[test]
+    fn unknown_fields_and_codes_are_passed_over() {
+        let text = r#"{"type":"join","room":"a","colour":"blue"}"#;
+        assert_eq!(
+            Message::parse(text),
+            Ok(Message::Join {
+                room: Some("a".into())
+            })
+        );
+        let text = r#"{"type":"error","code":"from-the-future","message":"m"}"#;
+        assert_eq!(
+            Message::parse(text),
+            Ok(Message::error(ErrorCode::Other, "m"))
+        );
+    }
+
+    #[test]
+    fn hostile_text_is_refused_with_cause_and_remedy() {
+        let deep = "[".repeat(100_000);
+        let wide_type = format!(r#"{{"type":"{}"}}"#, "x".repeat(10_000));
+        let cases = [
+            ("", "not JSON"),
+            ("hello", "not JSON"),
+            (deep.as_str(), "not JSON"),
+            ("42", "no string `type`"),
+            (r#"{"type":7}"#, "no string `type`"),
+            (r#"{"type":"shout"}"#, "unknown type \"shout\"; use join"),
+            (wide_type.as_str(), "unknown type"),
+            (
+                r#"{"type":"offer"}"#,
+                "`offer` does not fit: missing field `sdp`",
+            ),
+            (
+                r#"{"type":"offer","sdp":5}"#,
+                "`offer` does not fit: invalid type",
+            ),
+            (
+                r#"{"type":"offer","sdp":"hello"}"#,
+                "does not begin with the line `v=0`",
+            ),
+            (r#"{"type":"answer","sdp":"v=0\r\n"}"#, "no `m=` line"),
+            (r#"{"type":"join","room":""}"#, "room name"),
+            (r#"{"type":"join","room":"a b"}"#, "room name"),
+            (r#"{"type":"join","room":"été"}"#, "room name"),
+            (
+                r#"{"type":"ice-candidate","candidate":{"candidate":"","sdpMLineIndex":-1}}"#,
+                "does not fit",
+            ),
+        ];
+        for (text, expected) in cases {
+            let error = Message::parse(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text:.60}: {error}");
+            assert!(error.len() < 300, "{text:.60}: the error is long: {error}");
+        }
+    }
+
+    #[test]
+    fn every_limit_is_kept_to_the_byte() {
+        let join =
+            |n: usize| Message::parse(&json!({"type": "join", "room": "r".repeat(n)}).to_string());
+        assert!(join(MAX_ROOM_CHARS).is_ok());
+        assert_eq!(join(MAX_ROOM_CHARS + 1), Err(ParseError::BadRoom));
+
+        let bye =
+            |n: usize| Message::parse(&json!({"type": "bye", "reason": "r".repeat(n)}).to_string());
+        assert!(bye(MAX_REASON_BYTES).is_ok());
+        assert!(matches!(
+            bye(MAX_REASON_BYTES + 1),
+            Err(ParseError::FieldTooLong {
+                field: "reason",
+                ..
+            })
+        ));
+
+        let line = |n: usize| {
+            json!({"type": "ice-candidate", "candidate": {"candidate": "c".repeat(n)}}).to_string()
+        };
+        assert!(Message::parse(&line(MAX_CANDIDATE_BYTES)).is_ok());
+        assert!(Message::parse(&line(MAX_CANDIDATE_BYTES + 1)).is_err());
+
+        let padded = |n: usize| {
+            format!(
+                "{}{}",
+                r#"{"type":"join"}"#,
+                " ".repeat(n - r#"{"type":"join"}"#.len())
+            )
+        };
+        assert!(Message::parse(&padded(MAX_MESSAGE_BYTES)).is_ok());
+        assert_eq!(
+            Message::parse(&padded(MAX_MESSAGE_BYTES + 1)),
+            Err(ParseError::TooLong {
+                len: MAX_MESSAGE_BYTES + 1
+            })
+        );
+    }
+
+    #[test]
+    fn what_the_server_says_of_a_bad_message_is_itself_a_message() {
+        let error =
+            Message::parse(&format!(r#"{{"type":"{}"}}"#, "\u{1F600}".repeat(60))).unwrap_err();
+        let text = Message::from(&error).to_json();
+        assert_eq!(Message::parse(&text).unwrap().to_json(), text);
+    }
+}
