@@ -15,11 +15,16 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod client;
 pub mod description;
 pub mod link;
+mod page;
 pub mod protocol;
 pub mod room;
+pub mod server;
 
+pub use client::{ClientError, ConnectOptions, Reconnect, connect};
 pub use description::{Answer, Description, DescriptionError, SdpError, SdpType, check_sdp};
 pub use link::{FarEnd, Joined, LINK_CAPACITY, Link};
 pub use protocol::{Candidate, ErrorCode, Message, ParseError};
+pub use server::{BindError, Host, Limits, Mode, Refusal, Server, ServerConfig};

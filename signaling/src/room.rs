@@ -101,9 +101,14 @@ struct Peer {
 impl Rooms {
     /// Makes a server without peers.
     pub fn new(limits: RoomLimits) -> Rooms {
+        Rooms::with_ids_from(limits, 1)
+    }
+
+    /// Makes a server without peers that names them from `first` on, so that several can share one sequence.
+    pub fn with_ids_from(limits: RoomLimits, first: u64) -> Rooms {
         Rooms {
             limits,
-            next: 1,
+            next: first,
             peers: HashMap::new(),
             rooms: HashMap::new(),
         }
