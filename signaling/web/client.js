@@ -372,8 +372,8 @@ async function showFigures() {
   call.last = seen;
   if (!last) return;
   const seconds = (now - last.at) / 1000;
-  element("figure-video").textContent = `${((seen.frames - last.frames) / seconds).toFixed(0)} a second`;
-  element("figure-audio").textContent = `${((seen.packets - last.packets) / seconds).toFixed(0)} packets a second`;
+  element("figure-video").textContent = `${((seen.frames - last.frames) / seconds).toFixed(0)} / s`;
+  element("figure-audio").textContent = `${((seen.packets - last.packets) / seconds).toFixed(0)} packets / s`;
   element("remote-detail").textContent = [size, lost > 0 ? `${lost} packets lost` : ""].filter(Boolean).join(", ") || "–";
 }
 
