@@ -195,3 +195,26 @@ async fn the_first_failure_is_told_at_once() {
         .unwrap_err();
     assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn dropping_the_link_closes_the_websocket_in_due_form() {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::tungstenite::Message as Frame;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/ws", listener.local_addr().unwrap());
+    let server = async {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        assert!(matches!(socket.next().await, Some(Ok(Frame::Text(_)))));
+        let joined = Message::Joined {
+            id: "x".into(),
+            room: "main".into(),
+            peers: 0,
+        };
+        socket.send(Frame::text(joined.to_json())).await.unwrap();
+        socket.next().await
+    };
+    let client = async { drop(connect(&url, None, options()).await.unwrap()) };
+    let (last, ()) = soon(async { tokio::join!(server, client) }).await;
+    assert!(matches!(last, Some(Ok(Frame::Close(_)))), "{last:?}");
+}

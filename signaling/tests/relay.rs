@@ -153,7 +153,7 @@ async fn one_who_does_not_read_is_disconnected_and_delays_nobody() {
 #[tokio::test]
 async fn one_who_gives_no_sign_of_life_is_taken_for_gone() {
     let limits = Limits {
-        ping: Duration::from_millis(50),
+        ping: Duration::from_millis(200),
         ..Limits::default()
     };
     let server = Running::start(Mode::Relay, limits).await;

@@ -210,6 +210,7 @@ function closeCall() {
   window.pc = null;
   window.chat = null;
   element("remote").srcObject = null;
+  element("remote").muted = false;
   element("unmute").hidden = true;
   element("message").disabled = element("send").disabled = true;
   for (const figure of document.querySelectorAll(".figures dd, #remote-detail")) figure.textContent = "–";
@@ -399,6 +400,10 @@ async function take(message) {
       closeCall();
       return status(`The other side has left${message.reason ? ` (${message.reason})` : ""}; waiting for the next.`, "working");
     case "error":
+      if (message.code === "nobody-there") {
+        closeCall();
+        return status("The other side has just left; waiting for the next.", "working");
+      }
       if (FATAL.has(message.code)) return stop(sentence(message.message), "failed");
       return status(`Signaling: ${message.message}`, "failed");
     default:
@@ -462,6 +467,9 @@ async function start() {
   // Stop was pressed meanwhile.
   if (run !== mine) return media.end();
   run.media = media;
+  for (const track of media.stream.getTracks()) {
+    track.onended = () => notice(`The ${track.kind === "video" ? "camera" : "microphone"} has ended; press Stop, then Start.`);
+  }
   element("local").srcObject = media.stream;
   element("local").play().catch(() => {});
   const { width, height } = media.stream.getVideoTracks()[0].getSettings();
