@@ -309,6 +309,7 @@ function useChannel(call, channel) {
   channel.binaryType = "arraybuffer";
   channel.onopen = () => {
     log(`data channel “${channel.label}” is open`);
+    if (call.channel !== channel) return;
     element("message").disabled = element("send").disabled = false;
   };
   channel.onclose = () => {
@@ -328,8 +329,9 @@ function useChannel(call, channel) {
     element("figure-echo").textContent = `${milliseconds} ms`;
     chatLine("echo", data, `echo after ${milliseconds} ms`);
   };
-  call.channel = channel;
-  window.chat = channel;
+  // The other side may open further channels; what is typed goes into the first that is open.
+  if (!call.channel || call.channel.readyState === "closed") call.channel = channel;
+  window.chat = call.channel;
 }
 
 function sendMessage(text) {

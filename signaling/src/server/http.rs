@@ -173,7 +173,8 @@ async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
         .unwrap_or_default();
-    let mut kept = Vec::with_capacity(announced.min(MAX_MESSAGE_BYTES));
+    // Not reserved by what is announced: a promise must not cost memory.
+    let mut kept = Vec::new();
     let mut length = 0usize;
     if announced <= DRAINED_BYTES {
         let mut chunks = body.into_data_stream();
