@@ -1,1 +1,22 @@
+//! WebRTC for Levada: a peer connection behind one narrow face, and the code that turns RTP packets into access units
+//! and back.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
+mod codec;
+mod config;
+mod driver;
+mod error;
+mod keyframes;
+mod loss;
+mod peer;
+
+pub use codec::{Codec, MediaKind};
+pub use config::{IceServer, MAX_ADDRESSES, MAX_MESSAGE_BYTES, PeerConfig};
+pub use driver::TokioPeer;
+pub use error::{PeerError, Refused};
+pub use loss::{LOSS_VARIABLE, Loss, LossControl, SeededLoss};
+pub use peer::{
+    ConnectionState, IceCandidate, Message, Peer, PeerEvent, PeerSink, PeerStats, RtpIn, RtpOut,
+    TrackId, TrackInfo,
+};

@@ -1,0 +1,108 @@
+//! The codecs that a peer may negotiate, and what RTP needs to know about each.
+//!
+//! The list is closed on purpose: an offer or answer names exactly what the media code of this crate can take apart
+//! and put together again ([`crate::media`]), so a codec can never be negotiated that nothing here understands.
+
+use std::fmt;
+
+/// Whether a stream is heard or seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MediaKind {
+    /// Sound.
+    Audio,
+    /// Moving pictures.
+    Video,
+}
+
+impl MediaKind {
+    /// Both kinds, in the order in which they appear in descriptions.
+    pub const ALL: [MediaKind; 2] = [MediaKind::Audio, MediaKind::Video];
+
+    /// The word used in descriptions and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MediaKind::Audio => "audio",
+            MediaKind::Video => "video",
+        }
+    }
+
+    pub(crate) const fn index(self) -> usize {
+        match self {
+            MediaKind::Audio => 0,
+            MediaKind::Video => 1,
+        }
+    }
+}
+
+impl fmt::Display for MediaKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A codec that this crate negotiates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// Opus, RFC 6716, in RTP by RFC 7587.
+    Opus,
+    /// VP8, RFC 6386, in RTP by RFC 7741.
+    Vp8,
+    /// H.264, constrained baseline, packetization mode 1, in RTP by RFC 6184; access units are Annex B.
+    H264,
+}
+
+impl Codec {
+    /// Every codec, the preferred one of a kind first.
+    pub const ALL: [Codec; 3] = [Codec::Opus, Codec::Vp8, Codec::H264];
+
+    /// Whether it is heard or seen.
+    pub const fn kind(self) -> MediaKind {
+        match self {
+            Codec::Opus => MediaKind::Audio,
+            Codec::Vp8 | Codec::H264 => MediaKind::Video,
+        }
+    }
+
+    /// Ticks of the RTP clock in a second.
+    pub const fn clock_rate(self) -> u32 {
+        match self {
+            Codec::Opus => 48_000,
+            Codec::Vp8 | Codec::H264 => 90_000,
+        }
+    }
+
+    /// The MIME type, as descriptions spell it.
+    pub const fn mime_type(self) -> &'static str {
+        match self {
+            Codec::Opus => "audio/opus",
+            Codec::Vp8 => "video/VP8",
+            Codec::H264 => "video/H264",
+        }
+    }
+
+    /// The codec with this MIME type, in any case.
+    pub fn from_mime_type(mime_type: &str) -> Option<Self> {
+        Codec::ALL
+            .into_iter()
+            .find(|codec| codec.mime_type().eq_ignore_ascii_case(mime_type))
+    }
+
+    /// Whether later units depend on earlier ones, so that a loss spoils everything up to the next keyframe.
+    pub const fn is_inter_coded(self) -> bool {
+        matches!(self, Codec::Vp8 | Codec::H264)
+    }
+
+    pub(crate) const fn index(self) -> usize {
+        match self {
+            Codec::Opus => 0,
+            Codec::Vp8 => 1,
+            Codec::H264 => 2,
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.mime_type())
+    }
+}

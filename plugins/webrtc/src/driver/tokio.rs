@@ -1,0 +1,529 @@
+//! The peer itself: the calls of [`Peer`], each a few steps on the crate's connection.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rtc::media_stream::MediaStreamTrack;
+use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodingParameters, RTCRtpEncodingParameters};
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::peer_connection::{PeerConnection, RTCIceCandidateInit, RTCSessionDescription};
+use webrtc::rtp_transceiver::{
+    RTCRtpTransceiverDirection, RTCRtpTransceiverInit, RtpSender, RtpTransceiver,
+};
+
+use super::channels::{self, Channels};
+use super::engine::{self, kind_of, rtp_codec};
+use super::outbound;
+use super::sdp;
+use super::shared::{Events, Shared, count};
+use super::tracks;
+use crate::codec::{Codec, MediaKind};
+use crate::config::PeerConfig;
+use crate::error::{PeerError, Refused};
+use crate::peer::{
+    ConnectionState, IceCandidate, Message, Peer, PeerSink, PeerStats, RtpOut, TrackId,
+};
+
+/// A peer on the crate `webrtc`, driven by tokio.
+///
+/// Dropping it closes it too, but in the background; call [`Peer::close`] to know when everything is gone.
+pub struct TokioPeer {
+    config: PeerConfig,
+    connection: Arc<dyn PeerConnection>,
+    shared: Arc<Shared>,
+    handle: Handle,
+    /// Lives as long as the crate's connection does.
+    #[cfg(test)]
+    events: std::sync::Weak<Events>,
+    /// Held through an exchange of descriptions, whose steps belong together.
+    negotiation: Mutex<Negotiation>,
+}
+
+#[derive(Default)]
+struct Negotiation {
+    /// Transceivers have been made for the media that this side sends or wants.
+    media_added: bool,
+    sending: [Option<Sending>; MediaKind::ALL.len()],
+}
+
+/// What this side sends of one kind.
+struct Sending {
+    sender: Arc<dyn RtpSender>,
+    transceiver: Arc<dyn RtpTransceiver>,
+    ssrc: u32,
+    /// The codec that the stream is announced with.
+    announced: Codec,
+}
+
+impl TokioPeer {
+    /// Builds a peer that reports to `sink`. Must be called on a multi-thread or current-thread tokio runtime with
+    /// I/O and time enabled; the connection's tasks run there.
+    ///
+    /// # Errors
+    ///
+    /// [`PeerError::Config`] with every problem of the configuration; [`PeerError::Setup`] when no socket could be
+    /// bound.
+    pub async fn new(config: PeerConfig, sink: Arc<dyn PeerSink>) -> Result<Self, PeerError> {
+        config.validate()?;
+        let handle = Handle::current();
+        let (channels, queue) = Channels::new();
+        let shared = Shared::new(sink, handle.clone(), channels);
+        let events = Arc::new(Events::new(&shared));
+        #[cfg(test)]
+        let weak_events = Arc::downgrade(&events);
+        let connection = engine::build(&config, events).await?;
+        shared.spawn(outbound::drain(shared.clone()));
+        shared.spawn(channels::write(shared.clone(), queue));
+        Ok(Self {
+            config,
+            connection,
+            shared,
+            handle,
+            #[cfg(test)]
+            events: weak_events,
+            negotiation: Mutex::default(),
+        })
+    }
+
+    fn check_open(&self) -> Result<(), PeerError> {
+        if self.shared.is_stopped() {
+            return Err(PeerError::Closed);
+        }
+        Ok(())
+    }
+
+    /// Adds what this side sends, and, when it makes the offer, what it wants to receive. Once.
+    ///
+    /// `video` is the codec that the video stream is announced with. The core binds its resend buffer and its sender
+    /// reports to a stream whose announced codec was agreed, so it has to be one that the other side takes.
+    async fn add_media(
+        &self,
+        negotiation: &mut Negotiation,
+        offering: bool,
+        video: Codec,
+    ) -> webrtc::error::Result<()> {
+        if std::mem::replace(&mut negotiation.media_added, true) {
+            return Ok(());
+        }
+        let stream = format!("levada-{:016x}", random());
+        for kind in MediaKind::ALL {
+            let (sends, receives) = (self.config.sends(kind), self.config.receives(kind));
+            if sends {
+                let ssrc = (random() as u32).max(1);
+                let announced = match kind {
+                    MediaKind::Audio => Codec::Opus,
+                    MediaKind::Video => video,
+                };
+                let track = Arc::new(local_track(&stream, kind, ssrc, announced));
+                // An answering side takes any direction first: the core matches an offered section only to a
+                // transceiver that does both, and `restrict` then takes away what is not wanted.
+                let direction =
+                    RTCRtpTransceiverDirection::from_send_recv(true, receives || !offering);
+                let init = RTCRtpTransceiverInit {
+                    direction,
+                    streams: vec![],
+                    send_encodings: vec![],
+                };
+                let transceiver = self
+                    .connection
+                    .add_transceiver_from_track(track.clone(), Some(init))
+                    .await?;
+                if let Some(sender) = transceiver.sender().await? {
+                    negotiation.sending[kind.index()] = Some(Sending {
+                        sender,
+                        transceiver,
+                        ssrc,
+                        announced,
+                    });
+                }
+                if kind == MediaKind::Video {
+                    let task = tracks::hear_requests(self.shared.clone(), track.clone());
+                    self.shared.spawn(task);
+                }
+                self.shared.outbound.attach(kind, track, ssrc);
+            } else if receives && offering {
+                self.connection
+                    .add_transceiver_from_kind(kind_of(kind), None)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes away the directions that the configuration does not want, before answering `offer`.
+    async fn restrict(&self, offer: &str) -> webrtc::error::Result<()> {
+        let sections = sdp::sections(offer);
+        for transceiver in self.connection.get_transceivers().await {
+            let mid = transceiver.mid().await?;
+            let kind = sections
+                .iter()
+                .find(|section| Some(&section.mid) == mid.as_ref())
+                .and_then(|section| section.kind);
+            let Some(kind) = kind else { continue };
+            let now = transceiver.direction().await?;
+            let wanted = RTCRtpTransceiverDirection::from_send_recv(
+                now.has_send() && self.config.sends(kind),
+                now.has_recv() && self.config.receives(kind),
+            );
+            if wanted != now {
+                transceiver.set_direction(wanted).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what was agreed: what the other side takes, and what it may send.
+    async fn agreed(&self, negotiation: &Negotiation) -> webrtc::error::Result<()> {
+        for kind in MediaKind::ALL {
+            let Some(sending) = &negotiation.sending[kind.index()] else {
+                continue;
+            };
+            let codecs = if sending.transceiver.current_direction().await?.has_send() {
+                sending.sender.get_parameters().await?.rtp_parameters.codecs
+            } else {
+                Vec::new()
+            };
+            self.shared.outbound.negotiate(kind, &codecs);
+        }
+        if let Some(local) = self.connection.local_description().await {
+            for section in sdp::sections(&local.sdp) {
+                for (payload_type, codec) in section.codecs {
+                    self.shared.payload_types.set(payload_type, codec);
+                }
+            }
+        }
+        if let Some(sctp) = self.connection.sctp().await
+            && let Ok(limit) = sctp.max_message_size().await
+        {
+            self.shared.channels.set_far_limit(limit);
+        }
+        Ok(())
+    }
+
+    async fn offer(&self, negotiation: &mut Negotiation) -> webrtc::error::Result<String> {
+        self.add_media(negotiation, true, Codec::Vp8).await?;
+        let offer = self.connection.create_offer(None).await?;
+        let sdp = offer.sdp.clone();
+        self.connection.set_local_description(offer).await?;
+        Ok(sdp)
+    }
+
+    async fn answer(
+        &self,
+        negotiation: &mut Negotiation,
+        offer: &str,
+    ) -> webrtc::error::Result<String> {
+        let description = RTCSessionDescription::offer(offer.to_owned())?;
+        let video = sdp::preferred_video(offer).unwrap_or(Codec::Vp8);
+        self.add_media(negotiation, false, video).await?;
+        self.connection.set_remote_description(description).await?;
+        self.restrict(offer).await?;
+        let answer = self.connection.create_answer(None).await?;
+        let sdp = answer.sdp.clone();
+        self.connection.set_local_description(answer).await?;
+        self.agreed(negotiation).await?;
+        Ok(sdp)
+    }
+
+    async fn accept(
+        &self,
+        negotiation: &mut Negotiation,
+        answer: &str,
+    ) -> webrtc::error::Result<()> {
+        let description = RTCSessionDescription::answer(answer.to_owned())?;
+        if let Some(video) = sdp::preferred_video(answer)
+            && let Some(sending) = &mut negotiation.sending[MediaKind::Video.index()]
+            && sending.announced != video
+        {
+            // See `add_media`: the stream was announced with a codec that the other side may not have taken.
+            let stream = sending.sender.track().stream_id().await;
+            let track = local_track(&stream, MediaKind::Video, sending.ssrc, video);
+            sending.sender.replace_track(Arc::new(track)).await?;
+            sending.announced = video;
+        }
+        self.connection.set_remote_description(description).await?;
+        self.agreed(negotiation).await
+    }
+}
+
+/// A track with one stream, announced with `codec`. Offered with it are all codecs of its kind.
+fn local_track(stream: &str, kind: MediaKind, ssrc: u32, codec: Codec) -> TrackLocalStaticRTP {
+    let others = Codec::ALL
+        .into_iter()
+        .filter(|other| other.kind() == kind && *other != codec);
+    // The core makes one stream of the first entry and takes the codecs to offer from all of them.
+    let codings = std::iter::once(codec)
+        .chain(others)
+        .map(|codec| RTCRtpEncodingParameters {
+            rtp_coding_parameters: RTCRtpCodingParameters {
+                ssrc: Some(ssrc),
+                ..RTCRtpCodingParameters::default()
+            },
+            codec: rtp_codec(codec),
+            ..RTCRtpEncodingParameters::default()
+        })
+        .collect();
+    TrackLocalStaticRTP::new(MediaStreamTrack::new(
+        stream.to_owned(),
+        format!("{stream}-{kind}"),
+        kind.to_string(),
+        kind_of(kind),
+        codings,
+    ))
+}
+
+/// A number that nobody can guess from outside, and that differs from call to call.
+pub(crate) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+#[async_trait]
+impl Peer for TokioPeer {
+    async fn create_offer(&self) -> Result<String, PeerError> {
+        let mut negotiation = self.negotiation.lock().await;
+        self.check_open()?;
+        self.offer(&mut negotiation)
+            .await
+            .map_err(|error| PeerError::Description {
+                what: "own offer",
+                cause: error.to_string(),
+            })
+    }
+
+    async fn handle_offer_and_create_answer(&self, sdp: &str) -> Result<String, PeerError> {
+        let mut negotiation = self.negotiation.lock().await;
+        self.check_open()?;
+        self.answer(&mut negotiation, sdp)
+            .await
+            .map_err(|error| PeerError::Description {
+                what: "offer",
+                cause: error.to_string(),
+            })
+    }
+
+    async fn handle_answer(&self, sdp: &str) -> Result<(), PeerError> {
+        let mut negotiation = self.negotiation.lock().await;
+        self.check_open()?;
+        self.accept(&mut negotiation, sdp)
+            .await
+            .map_err(|error| PeerError::Description {
+                what: "answer",
+                cause: error.to_string(),
+            })
+    }
+
+    async fn add_ice_candidate(&self, candidate: IceCandidate) -> Result<(), PeerError> {
+        self.check_open()?;
+        if candidate.candidate.is_empty() {
+            return Ok(());
+        }
+        self.connection
+            .add_ice_candidate(RTCIceCandidateInit {
+                candidate: candidate.candidate,
+                sdp_mid: candidate.sdp_mid,
+                sdp_mline_index: candidate.sdp_m_line_index,
+                username_fragment: candidate.username_fragment,
+                url: None,
+            })
+            .await
+            .map_err(|error| PeerError::Candidate {
+                cause: error.to_string(),
+            })
+    }
+
+    async fn wait_for_ice_gathering(&self) -> Result<String, PeerError> {
+        let mut gathered = self.shared.gathered.subscribe();
+        let mut state = self.shared.state.subscribe();
+        tokio::select! {
+            _ = gathered.wait_for(|gathered| *gathered) => {}
+            ended = state.wait_for(ConnectionState::is_final) => {
+                return Err(not_connected(ended.ok().as_deref()));
+            }
+        }
+        match self.connection.local_description().await {
+            Some(description) => Ok(description.sdp),
+            None => Err(PeerError::Description {
+                what: "own description",
+                cause: "there is none yet".to_owned(),
+            }),
+        }
+    }
+
+    async fn wait_for_connection(&self) -> Result<(), PeerError> {
+        let mut state = self.shared.state.subscribe();
+        let reached = state
+            .wait_for(|state| *state == ConnectionState::Connected || state.is_final())
+            .await;
+        match reached {
+            Ok(state) if *state == ConnectionState::Connected => Ok(()),
+            Ok(state) => Err(not_connected(Some(&state))),
+            Err(_) => Err(PeerError::Closed),
+        }
+    }
+
+    async fn add_data_channel(&self, label: &str) -> Result<(), PeerError> {
+        self.check_open()?;
+        self.shared.channels.reserve(label)?;
+        match self.connection.create_data_channel(label, None).await {
+            Ok(channel) => {
+                let shared = self.shared.clone();
+                self.shared
+                    .spawn(channels::read(shared, label.into(), channel));
+                Ok(())
+            }
+            Err(error) => {
+                self.shared.channels.give_up(label);
+                Err(PeerError::Setup {
+                    step: "data channel",
+                    cause: error.to_string(),
+                })
+            }
+        }
+    }
+
+    fn send_rtp(&self, packet: RtpOut) -> Result<(), Refused> {
+        let sent = match &*self.shared.state.borrow() {
+            _ if self.shared.is_stopped() => Err(Refused::Closed),
+            ConnectionState::Connected | ConnectionState::Disconnected => Ok(()),
+            state if state.is_final() => Err(Refused::Closed),
+            _ => Err(Refused::NotConnected),
+        }
+        .and_then(|()| self.shared.outbound.send(packet));
+        count(match sent {
+            Ok(()) => &self.shared.counters.rtp_sent,
+            Err(_) => &self.shared.counters.rtp_refused,
+        });
+        sent
+    }
+
+    fn send_data(&self, label: &str, message: Message) -> Result<(), Refused> {
+        let sent = if self.shared.is_stopped() || self.shared.state.borrow().is_final() {
+            Err(Refused::Closed)
+        } else {
+            self.shared.channels.send(label, message)
+        };
+        count(match sent {
+            Ok(()) => &self.shared.counters.messages_sent,
+            Err(_) => &self.shared.counters.messages_refused,
+        });
+        sent
+    }
+
+    fn request_keyframe(&self, track: TrackId) -> Result<(), Refused> {
+        self.shared.tracks.request_keyframe(track)?;
+        count(&self.shared.counters.keyframes_requested);
+        Ok(())
+    }
+
+    fn negotiated(&self, kind: MediaKind) -> Vec<Codec> {
+        self.shared.outbound.negotiated(kind)
+    }
+
+    fn state(&self) -> ConnectionState {
+        self.shared.state.borrow().clone()
+    }
+
+    fn stats(&self) -> PeerStats {
+        self.shared.counters.snapshot()
+    }
+
+    async fn close(&self) {
+        close(self.shared.clone(), self.connection.clone()).await;
+    }
+}
+
+impl Drop for TokioPeer {
+    fn drop(&mut self) {
+        // The crate's connection, dropped alone, leaves its task and sockets behind. So does a `close` that was
+        // given up half way.
+        if *self.shared.state.borrow() != ConnectionState::Closed {
+            self.handle
+                .spawn(close(self.shared.clone(), self.connection.clone()));
+        }
+    }
+}
+
+async fn close(shared: Arc<Shared>, connection: Arc<dyn PeerConnection>) {
+    // A second caller waits for the first, and then finds nothing to do.
+    let _closing = shared.closing.lock().await;
+    if *shared.state.borrow() == ConnectionState::Closed {
+        return;
+    }
+    shared.stop();
+    shared.join().await;
+    if let Err(error) = connection.close().await {
+        tracing::debug!(%error, "closing a connection");
+    }
+    // Last, so that nothing is heard after it.
+    shared.set_state(ConnectionState::Closed);
+    shared.release();
+}
+
+fn not_connected(state: Option<&ConnectionState>) -> PeerError {
+    PeerError::NotConnected {
+        reason: match state {
+            Some(ConnectionState::Failed { reason }) => reason.clone(),
+            _ => "it was closed".to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::peer::{PeerEvent, RtpIn};
+
+    struct Deaf;
+
+    impl PeerSink for Deaf {
+        fn rtp(&self, _: RtpIn) {}
+        fn message(&self, _: &str, _: Message) {}
+        fn event(&self, _: PeerEvent) {}
+    }
+
+    async fn gone(peer: TokioPeer, close: bool) {
+        let (connection, shared) = (peer.events.clone(), Arc::downgrade(&peer.shared));
+        if close {
+            peer.close().await;
+        }
+        drop(peer);
+        let gone = async {
+            while connection.upgrade().is_some() || shared.upgrade().is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), gone)
+            .await
+            .expect("the connection outlives its peer");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn the_connection_inside_is_freed_when_closed_and_when_dropped() {
+        for close in [true, false] {
+            let config = PeerConfig {
+                addresses: vec!["127.0.0.1:0".parse().unwrap()],
+                ..PeerConfig::default()
+            };
+            let a = TokioPeer::new(config.clone(), Arc::new(Deaf))
+                .await
+                .unwrap();
+            let b = TokioPeer::new(config, Arc::new(Deaf)).await.unwrap();
+            a.add_data_channel("chat").await.unwrap();
+            a.create_offer().await.unwrap();
+            let offer = a.wait_for_ice_gathering().await.unwrap();
+            b.handle_offer_and_create_answer(&offer).await.unwrap();
+            let answer = b.wait_for_ice_gathering().await.unwrap();
+            a.handle_answer(&answer).await.unwrap();
+            a.wait_for_connection().await.unwrap();
+            for peer in [a, b] {
+                gone(peer, close).await;
+            }
+        }
+    }
+}
