@@ -9,6 +9,7 @@ mod driver;
 mod error;
 mod keyframes;
 mod loss;
+pub mod media;
 mod peer;
 
 pub use codec::{Codec, MediaKind};

@@ -1,0 +1,235 @@
+//! For those who pass packets on as they are: [`Deduplicator`] where they come in, [`Forwarder`] where they go out.
+//!
+//! Losses stay visible to the far side, and a packet that was sent again and arrives late still finds its place,
+//! because numbers keep their distances. Each number goes out once: encryption must never see it with another payload.
+
+use bytes::Bytes;
+
+use super::timeline::ticks_of;
+use crate::codec::Codec;
+use crate::peer::RtpOut;
+
+/// What RTP says of a packet besides time and payload, as it rides beside a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RtpFields {
+    /// The packet's number, wrapping.
+    pub sequence: u16,
+    /// The stream's number.
+    pub ssrc: u32,
+}
+
+impl RtpFields {
+    /// The name under which the fields travel as side data.
+    pub const SIDE_DATA: &'static str = "levada.rtp/1";
+
+    /// Their bytes, little-endian: stream number, packet number, two bytes of zero.
+    pub fn to_bytes(self) -> [u8; 8] {
+        let [a, b, c, d] = self.ssrc.to_le_bytes();
+        let [e, f] = self.sequence.to_le_bytes();
+        [a, b, c, d, e, f, 0, 0]
+    }
+
+    /// Reads them; `None` when there are too few bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let [a, b, c, d, e, f, ..] = *bytes.first_chunk::<8>()?;
+        Some(Self {
+            ssrc: u32::from_le_bytes([a, b, c, d]),
+            sequence: u16::from_le_bytes([e, f]),
+        })
+    }
+}
+
+/// Numbers that are remembered behind the newest.
+const WINDOW: u16 = 1024;
+/// A distance from the newest that means a new beginning.
+const RESTART: i32 = 3000;
+
+/// Tells whether a packet of one stream has been seen before.
+#[derive(Debug, Clone)]
+pub struct Deduplicator {
+    newest: Option<u16>,
+    seen: [u64; WINDOW as usize / 64],
+    suspect: Option<u16>,
+}
+
+impl Default for Deduplicator {
+    fn default() -> Self {
+        Self {
+            newest: None,
+            seen: [0; WINDOW as usize / 64],
+            suspect: None,
+        }
+    }
+}
+
+impl Deduplicator {
+    fn mark(&mut self, sequence: u16, seen: bool) -> bool {
+        let place = usize::from(sequence % WINDOW);
+        let bit = 1_u64 << (place % 64);
+        let word = &mut self.seen[place / 64];
+        let was = *word & bit != 0;
+        *word = if seen { *word | bit } else { *word & !bit };
+        was
+    }
+
+    /// Whether the packet is new. `false` also for one too old to tell, and for one stray number far away.
+    pub fn is_new(&mut self, sequence: u16) -> bool {
+        let Some(newest) = self.newest else {
+            self.newest = Some(sequence);
+            self.mark(sequence, true);
+            return true;
+        };
+        let ahead = i32::from(sequence.wrapping_sub(newest) as i16);
+        if ahead.abs() >= RESTART {
+            let confirmed = self.suspect == Some(sequence);
+            self.suspect = Some(sequence.wrapping_add(1));
+            if confirmed {
+                *self = Self::default();
+                return self.is_new(sequence);
+            }
+            return false;
+        }
+        self.suspect = None;
+        if ahead > 0 {
+            for passed in 1..=ahead.min(i32::from(WINDOW)) {
+                self.mark(newest.wrapping_add(passed as u16), false);
+            }
+            // Beyond the window the loop has emptied every place once.
+            self.newest = Some(sequence);
+        } else if -ahead >= i32::from(WINDOW) {
+            return false;
+        }
+        !self.mark(sequence, true)
+    }
+}
+
+/// Gives packets of one stream the numbers of another, which this side sends.
+#[derive(Debug, Clone)]
+pub struct Forwarder {
+    codec: Codec,
+    start: u32,
+    /// The stream that comes in, and what to add to its numbers.
+    source: Option<(u32, u16)>,
+    newest: Option<u16>,
+}
+
+impl Forwarder {
+    /// A forwarder whose time 0 has this RTP timestamp, which should be random.
+    pub fn new(codec: Codec, start: u32) -> Self {
+        Self {
+            codec,
+            start,
+            source: None,
+            newest: None,
+        }
+    }
+
+    /// The codec.
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// Makes the packet to send. Without fields it goes behind the newest. `None` when its number lies so far behind
+    /// that it may have been used already.
+    pub fn forward(
+        &mut self,
+        payload: Bytes,
+        pts_ns: i64,
+        marker: bool,
+        fields: Option<RtpFields>,
+    ) -> Option<RtpOut> {
+        let next = self.newest.map(|newest| newest.wrapping_add(1));
+        let sequence = match (fields, self.source, next) {
+            (None, _, next) => next.unwrap_or(1),
+            (Some(fields), Some((ssrc, offset)), Some(next)) if ssrc == fields.ssrc => {
+                let sequence = fields.sequence.wrapping_add(offset);
+                let ahead = i32::from(sequence.wrapping_sub(next) as i16);
+                if ahead >= RESTART {
+                    self.anchor(fields, next)
+                } else if ahead < -i32::from(WINDOW) {
+                    return None;
+                } else {
+                    sequence
+                }
+            }
+            // The first packet of a stream goes behind the last of the one before.
+            (Some(fields), _, next) => self.anchor(fields, next.unwrap_or(1)),
+        };
+        let newer = self
+            .newest
+            .is_none_or(|newest| sequence.wrapping_sub(newest) as i16 > 0);
+        if newer {
+            self.newest = Some(sequence);
+        }
+        Some(RtpOut {
+            codec: self.codec,
+            payload,
+            marker,
+            timestamp: self
+                .start
+                .wrapping_add(ticks_of(pts_ns, self.codec.clock_rate())),
+            sequence: Some(sequence),
+        })
+    }
+
+    fn anchor(&mut self, fields: RtpFields, at: u16) -> u16 {
+        self.source = Some((fields.ssrc, at.wrapping_sub(fields.sequence)));
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_survive_their_bytes() {
+        let fields = RtpFields {
+            sequence: 65_000,
+            ssrc: 0xdead_beef,
+        };
+        assert_eq!(RtpFields::from_bytes(&fields.to_bytes()), Some(fields));
+        assert_eq!(RtpFields::from_bytes(&[0; 7]), None);
+    }
+
+    #[test]
+    fn each_packet_is_new_once() {
+        let mut known = Deduplicator::default();
+        for (sequence, new) in [
+            (65_534, true),
+            (65_535, true),
+            (65_534, false),
+            (2, true),
+            (1, true),
+            (0, true),
+            (1, false),
+            (1500, true),
+            (2, false),
+            (1499, true),
+            (30_000, false),
+            (30_001, true),
+            (30_000, true),
+        ] {
+            assert_eq!(known.is_new(sequence), new, "{sequence}");
+        }
+    }
+
+    #[test]
+    fn distances_between_numbers_are_kept_and_a_new_stream_follows_on() {
+        let mut forwarder = Forwarder::new(Codec::Vp8, 0);
+        let mut forward = |ssrc, sequence| {
+            let fields = RtpFields { sequence, ssrc };
+            let packet = forwarder.forward(Bytes::new(), 0, false, Some(fields));
+            packet.and_then(|packet| packet.sequence)
+        };
+        assert_eq!(forward(1, 65_534), Some(1));
+        assert_eq!(forward(1, 2), Some(5));
+        assert_eq!(forward(1, 65_535), Some(2));
+        assert_eq!(forward(1, 63_000), None);
+        assert_eq!(forward(2, 500), Some(6));
+        assert_eq!(forward(2, 501), Some(7));
+        assert_eq!(forward(2, 9000), Some(8));
+        let packet = forwarder.forward(Bytes::new(), 0, true, None).unwrap();
+        assert_eq!(packet.sequence, Some(9));
+    }
+}
