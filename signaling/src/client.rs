@@ -9,23 +9,25 @@
 //! What must hold: every wait has a limit ([`ConnectOptions`]), and so has every message that comes in
 //! ([`MAX_MESSAGE_BYTES`]). A peer must be joined from within a tokio runtime.
 
-use std::io;
 use std::time::Duration;
 
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use thiserror::Error;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
-use tracing::{debug, info};
+use tracing::debug;
 
 use crate::link::{self, FarEnd, Joined, Link};
-use crate::protocol::{
-    DEFAULT_ROOM, ErrorCode, MAX_MESSAGE_BYTES, Message, ParseError, check_room,
-};
+use crate::protocol::{DEFAULT_ROOM, ErrorCode, MAX_MESSAGE_BYTES, Message, check_room};
+
+mod error;
+mod reconnect;
+
+pub use error::ClientError;
+pub use reconnect::Reconnect;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -52,108 +54,6 @@ impl Default for ConnectOptions {
             ping: Duration::from_secs(15),
             first_retry: Duration::from_millis(250),
             last_retry: Duration::from_secs(10),
-        }
-    }
-}
-
-/// Why there is no link.
-#[derive(Debug, Error)]
-pub enum ClientError {
-    /// The URL cannot be used.
-    #[error(
-        "\"{url}\" is no URL of a signaling server: {reason}; use one such as ws://127.0.0.1:8765/ws"
-    )]
-    BadUrl {
-        /// The URL.
-        url: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The room's name cannot be used.
-    #[error(transparent)]
-    BadRoom(ParseError),
-    /// Nothing answers.
-    #[error(
-        "cannot reach {url}: {source}; start the signaling server (levada signal), or correct the address"
-    )]
-    Unreachable {
-        /// The URL.
-        url: String,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Something listens, and does not answer in time.
-    #[error("{url} gave no answer within {} s; is it a signaling server, and is it overloaded?", .after.as_secs_f32())]
-    Timeout {
-        /// The URL.
-        url: String,
-        /// How long it was given.
-        after: Duration,
-    },
-    /// The server answers, but opens no WebSocket.
-    #[error(
-        "{url} refuses with HTTP status {status}{detail}; correct the address, its path is usually /ws"
-    )]
-    Http {
-        /// The URL.
-        url: String,
-        /// HTTP status.
-        status: u16,
-        /// What the server says about it, in brackets, or nothing.
-        detail: String,
-    },
-    /// What answers does not speak the protocol.
-    #[error("{url} does not speak the signaling protocol: {reason}; correct the address")]
-    Protocol {
-        /// The URL.
-        url: String,
-        /// What it said or did.
-        reason: String,
-    },
-    /// Two peers are in the room already.
-    #[error(
-        "room \"{room}\" is full: two peers are in it; wait until one leaves, or choose another room"
-    )]
-    RoomFull {
-        /// The room.
-        room: String,
-    },
-    /// The server refuses for another reason.
-    #[error("the signaling server refuses: {message}")]
-    Refused {
-        /// For a program.
-        code: ErrorCode,
-        /// For a person.
-        message: String,
-    },
-    /// The connection ended before the room was joined.
-    #[error(
-        "{url} closed the connection before the room was joined; try again, or look at the server's log"
-    )]
-    Closed {
-        /// The URL.
-        url: String,
-    },
-}
-
-impl ClientError {
-    /// Says whether the same call may succeed later without anybody changing its arguments.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            ClientError::Unreachable { .. }
-            | ClientError::Timeout { .. }
-            | ClientError::Closed { .. }
-            | ClientError::RoomFull { .. } => true,
-            ClientError::Http { status, .. } => *status >= 500,
-            ClientError::Refused { code, .. } => {
-                matches!(
-                    code,
-                    ErrorCode::ServerFull | ErrorCode::TooSlow | ErrorCode::JoinTimeout
-                )
-            }
-            ClientError::BadUrl { .. } | ClientError::BadRoom(_) | ClientError::Protocol { .. } => {
-                false
-            }
         }
     }
 }
@@ -377,74 +277,5 @@ async fn write(
                 return false;
             }
         }
-    }
-}
-
-/// Joins the same room again and again, for a peer that serves one other after another.
-///
-/// ```no_run
-/// # async fn serve(link: &mut levada_signaling::Link) {}
-/// # async fn example() -> Result<(), levada_signaling::ClientError> {
-/// use levada_signaling::{ConnectOptions, Reconnect};
-/// let mut room = Reconnect::new("ws://127.0.0.1:8765/ws", None, ConnectOptions::default());
-/// loop {
-///     let mut link = room.link().await?; // the first failure is an error; later ones are waited out
-///     serve(&mut link).await; // until link.rx ends: through many a bye and offer
-/// }
-/// # }
-/// ```
-#[derive(Clone, Debug)]
-pub struct Reconnect {
-    url: String,
-    room: Option<String>,
-    options: ConnectOptions,
-    /// When the last link was given out, and the wait before the attempt that follows it.
-    last: Option<Instant>,
-    wait: Duration,
-}
-
-impl Reconnect {
-    /// Prepares to join `room` of the server at `url`.
-    pub fn new(url: impl Into<String>, room: Option<String>, options: ConnectOptions) -> Reconnect {
-        Reconnect {
-            url: url.into(),
-            room,
-            options,
-            last: None,
-            wait: options.first_retry,
-        }
-    }
-
-    /// Joins the room, and gives the link.
-    ///
-    /// The first call makes one attempt: whoever starts a program wants to hear that the address is wrong. Later calls
-    /// go on trying, ever more slowly, as long as the reason may pass ([`ClientError::is_transient`]; a full room may
-    /// hold our own broken connection, which the server has not noticed yet). Cancel by dropping the future.
-    pub async fn link(&mut self) -> Result<Link, ClientError> {
-        if let Some(last) = self.last {
-            // A link that lived shows that all is well; one that ended at once must not make us knock without pause.
-            if last.elapsed() >= self.options.last_retry {
-                self.wait = self.options.first_retry;
-            }
-            self.pause().await;
-        }
-        loop {
-            match connect(&self.url, self.room.as_deref(), self.options).await {
-                Ok(link) => {
-                    self.last = Some(Instant::now());
-                    return Ok(link);
-                }
-                Err(error) if self.last.is_some() && error.is_transient() => {
-                    info!(%error, "signaling is away; trying again in {} ms", self.wait.as_millis());
-                    self.pause().await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    async fn pause(&mut self) {
-        sleep(self.wait).await;
-        self.wait = (self.wait * 2).min(self.options.last_retry);
     }
 }

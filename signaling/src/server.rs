@@ -10,7 +10,8 @@
 //! Everything else, and everything that fails, is a JSON object `{"error", "remedy"}` with a status of 4xx or 5xx.
 //!
 //! How it works: `accept` takes connections and gives each a ticket of `gate`; `http` has the routes, `origin` keeps
-//! other web sites away, `socket` runs one WebSocket, `relay` joins two of them by [`room`](crate::room).
+//! other web sites away, `socket` runs one WebSocket, `side` is what stands
+//! behind it, `relay` joins two of them by [`room`](crate::room).
 //!
 //! What must hold: connections, peers, bodies, messages and waits are bounded by [`Limits`]; a connection that says
 //! nothing, or reads nothing, costs one ticket for a bounded time and delays nobody; [`Server::run`] ends within
@@ -38,6 +39,7 @@ mod http;
 mod origin;
 mod problem;
 mod relay;
+mod side;
 mod socket;
 
 /// Serves as the counterpart of every browser: what stands behind a server of [`Mode::Host`].
