@@ -36,6 +36,8 @@ const ARGUMENTS: &[&str] = &[
     "--disable-audio-output",
     // Containers give /dev/shm 64 MB, which pictures exhaust.
     "--disable-dev-shm-usage",
+    // A machine without a network has no other address for a peer to be reached at.
+    "--allow-loopback-in-peer-connection",
     // Several pages are open at once, and each has to run as if it were the one in front.
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",

@@ -86,6 +86,11 @@ impl Levada {
         Self { program, url }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.program.id()
+    }
+
     /// The port it listens on.
     pub fn port(&self) -> u16 {
         let port = self

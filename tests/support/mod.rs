@@ -11,9 +11,11 @@
 
 pub mod browser;
 pub mod cdp;
+pub mod http;
 pub mod levada;
 pub mod page;
 pub mod program;
+pub mod visitor;
 
 use std::io::Write;
 

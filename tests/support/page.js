@@ -63,4 +63,55 @@ window.levadaTest = {
     const variance = luma.reduce((sum, value) => sum + (value - mean) ** 2, 0) / luma.length;
     return { width: video.videoWidth, height: video.videoHeight, mean, deviation: Math.sqrt(variance), luma };
   },
+
+  // How alike two pictures are: the correlation of their thumbnails, 1 for the same, about 0 for unrelated ones.
+  likeness(one, other) {
+    const product = one.luma.reduce((sum, value, i) => sum + (value - one.mean) * (other.luma[i] - other.mean), 0);
+    return product / one.luma.length / (one.deviation * other.deviation || 1);
+  },
+
+  // `promise`, or a rejection after `limit` ms.
+  within(limit, promise) {
+    return Promise.race([
+      promise,
+      new Promise((_, fail) => setTimeout(() => fail(new Error(`no answer within ${limit} ms`)), limit)),
+    ]);
+  },
+
+  // Sends `payload` on a new channel named `label` and resolves with the first message that comes back.
+  echo(pc, label, payload) {
+    return new Promise((resolve, reject) => {
+      const channel = pc.createDataChannel(label);
+      channel.binaryType = "arraybuffer";
+      channel.onopen = () => channel.send(payload);
+      channel.onmessage = ({ data }) => { resolve(data); channel.close(); };
+      channel.onerror = ({ error }) => reject(error);
+      channel.onclose = () => reject(new Error("the channel was closed"));
+    });
+  },
+
+  async echoOfText(pc, label, length) {
+    let text = "";
+    while (text.length < length) text += `${text.length} Grüße, 水路. `;
+    text = text.slice(0, length);
+    return (await this.echo(pc, label, text)) === text;
+  },
+
+  async echoOfBytes(pc, label, length) {
+    const bytes = Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8)) & 255);
+    const data = await this.echo(pc, label, bytes);
+    if (!(data instanceof ArrayBuffer) || data.byteLength !== length) return `${data} of ${data.byteLength} bytes`;
+    return new Uint8Array(data).every((byte, i) => byte === bytes[i]);
+  },
+
+  // How often this peer was told of a loss or found one itself, in both directions.
+  async signsOfLoss(pc) {
+    let signs = 0;
+    for (const entry of (await pc.getStats()).values()) {
+      if (entry.type === "outbound-rtp") signs += (entry.nackCount ?? 0) + (entry.pliCount ?? 0);
+      if (entry.type === "inbound-rtp") signs += Math.max(entry.packetsLost ?? 0, 0);
+      if (entry.type === "remote-inbound-rtp") signs += Math.max(entry.packetsLost ?? 0, 0);
+    }
+    return signs;
+  },
 };
