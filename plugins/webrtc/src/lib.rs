@@ -10,7 +10,13 @@ mod error;
 mod keyframes;
 mod loss;
 pub mod media;
+#[cfg(test)]
+mod node_tests;
 mod peer;
+mod session;
+mod sink;
+mod source;
+mod wire;
 
 pub use codec::{Codec, MediaKind};
 pub use config::{IceServer, MAX_ADDRESSES, MAX_MESSAGE_BYTES, PeerConfig};
@@ -21,3 +27,12 @@ pub use peer::{
     ConnectionState, IceCandidate, Message, Peer, PeerEvent, PeerSink, PeerStats, RtpIn, RtpOut,
     TrackId, TrackInfo,
 };
+pub use session::{Session, SessionError};
+
+/// The node types of this crate, for a host to register: `webrtc-source` and `webrtc-sink`.
+pub fn plugin() -> levada_plugin::Plugin {
+    levada_plugin::Builtin::new("webrtc", env!("CARGO_PKG_VERSION"))
+        .with::<source::Source>()
+        .with::<sink::Sink>()
+        .into_plugin()
+}

@@ -1,7 +1,7 @@
 //! Builds a connection of the `webrtc` crate with the codecs, interceptors and limits of this one.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::Registry;
@@ -17,7 +17,7 @@ use webrtc::peer_connection::{
 };
 use webrtc::runtime::TokioRuntime;
 
-use super::socket::MediaRuntime;
+use super::socket::{MediaRuntime, OnEnd};
 use crate::codec::{Codec, MediaKind};
 use crate::config::{MAX_ADDRESSES, MAX_MESSAGE_BYTES, PeerConfig};
 use crate::error::PeerError;
@@ -120,10 +120,11 @@ fn addresses(config: &PeerConfig) -> Vec<SocketAddr> {
     addresses
 }
 
-/// Builds the connection. Its driver runs on the tokio runtime of the caller.
+/// Builds the connection. Its driver runs on the tokio runtime of the caller; `on_end` is called when it ends.
 pub(super) async fn build(
     config: &PeerConfig,
     handler: Arc<dyn PeerConnectionEventHandler>,
+    on_end: OnEnd,
 ) -> Result<Arc<dyn PeerConnection>, PeerError> {
     let failed = |step| {
         move |error: webrtc::error::Error| PeerError::Setup {
@@ -166,6 +167,7 @@ pub(super) async fn build(
         inner: TokioRuntime,
         socket_buffer_bytes: config.socket_buffer_bytes,
         loss: config.loss.as_ref().map(|loss| loss.control()),
+        on_end: Mutex::new(Some(on_end)),
     };
     let connection = PeerConnectionBuilder::new()
         .with_configuration(configuration)

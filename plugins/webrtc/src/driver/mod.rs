@@ -18,3 +18,4 @@ mod tokio;
 mod tracks;
 
 pub use self::tokio::TokioPeer;
+pub(crate) use self::tokio::random;

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::io::{self, IoSliceMut};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -22,22 +22,62 @@ use webrtc::runtime::{
 use crate::loss::{Direction, LossControl};
 
 /// Tokio with this crate's UDP sockets.
-#[derive(Debug)]
 pub(super) struct MediaRuntime {
     pub(super) inner: TokioRuntime,
     pub(super) socket_buffer_bytes: usize,
     pub(super) loss: Option<LossControl>,
+    /// Called when the first task that is spawned ends, however it ends. That task is the connection's own: when it
+    /// fails or panics, nothing else says so.
+    pub(super) on_end: Mutex<Option<OnEnd>>,
+}
+
+pub(super) type OnEnd = Box<dyn FnOnce() + Send>;
+
+struct Guard(Option<OnEnd>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(on_end) = self.0.take() {
+            on_end();
+        }
+    }
+}
+
+impl MediaRuntime {
+    fn guarded(&self, future: Boxed<'static, ()>) -> Boxed<'static, ()> {
+        let on_end = self
+            .on_end
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match on_end {
+            None => future,
+            Some(on_end) => {
+                let guard = Guard(Some(on_end));
+                Box::pin(async move {
+                    let _guard = guard;
+                    future.await;
+                })
+            }
+        }
+    }
+}
+
+impl fmt::Debug for MediaRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MediaRuntime").finish_non_exhaustive()
+    }
 }
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 impl Runtime for MediaRuntime {
     fn spawn(&self, future: Boxed<'static, ()>) -> Box<dyn JoinHandle> {
-        self.inner.spawn(future)
+        self.inner.spawn(self.guarded(future))
     }
 
     fn spawn_reactor(&self, pool_size: usize, future: Boxed<'static, ()>) -> Box<dyn JoinHandle> {
-        self.inner.spawn_reactor(pool_size, future)
+        self.inner.spawn_reactor(pool_size, self.guarded(future))
     }
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
@@ -175,6 +215,33 @@ fn retain_segments(bytes: &mut [u8], stride: usize, mut keep: impl FnMut(&[u8]) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_the_first_task_is_heard_even_when_it_panics() {
+        let (heard, ends) = std::sync::mpsc::channel();
+        let runtime = MediaRuntime {
+            inner: TokioRuntime,
+            socket_buffer_bytes: 4096,
+            loss: None,
+            on_end: Mutex::new(Some(Box::new(move || heard.send(()).unwrap()))),
+        };
+        let (release, released) = tokio::sync::oneshot::channel::<()>();
+        let first = runtime.spawn(Box::pin(async move {
+            released.await.unwrap();
+            panic!("the end");
+        }));
+        // A later task may end without anybody's hearing of it.
+        let second = runtime.spawn(Box::pin(async {}));
+        while !second.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        assert!(ends.try_recv().is_err());
+        release.send(()).unwrap();
+        while !first.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(ends.try_recv(), Ok(()));
+    }
 
     #[test]
     fn lost_segments_leave_the_others_in_order() {

@@ -75,7 +75,17 @@ impl TokioPeer {
         let events = Arc::new(Events::new(&shared));
         #[cfg(test)]
         let weak_events = Arc::downgrade(&events);
-        let connection = engine::build(&config, events).await?;
+        let weak_shared = Arc::downgrade(&shared);
+        let on_end = Box::new(move || {
+            if let Some(shared) = weak_shared.upgrade()
+                && !shared.is_stopped()
+            {
+                shared.set_state(ConnectionState::Failed {
+                    reason: "the connection's task ended by an error; see the log".to_owned(),
+                });
+            }
+        });
+        let connection = engine::build(&config, events, on_end).await?;
         shared.spawn(outbound::drain(shared.clone()));
         shared.spawn(channels::write(shared.clone(), queue));
         Ok(Self {

@@ -103,76 +103,79 @@ impl Deduplicator {
     }
 }
 
-/// Gives packets of one stream the numbers of another, which this side sends.
+/// Numbers the packets of the one stream that this side sends, whatever streams they come from.
+///
+/// Packets that bring numbers of their own keep their distances; others go behind the newest.
 #[derive(Debug, Clone)]
 pub struct Forwarder {
-    codec: Codec,
     start: u32,
+    /// The next number behind all that have gone out.
+    next: u16,
     /// The stream that comes in, and what to add to its numbers.
     source: Option<(u32, u16)>,
-    newest: Option<u16>,
 }
 
 impl Forwarder {
-    /// A forwarder whose time 0 has this RTP timestamp, which should be random.
-    pub fn new(codec: Codec, start: u32) -> Self {
+    /// A forwarder whose time 0 has this RTP timestamp and whose first packet has this number. Both should be random,
+    /// the number below 2^15 (RFC 3711, 3.3.1).
+    pub fn new(start: u32, first: u16) -> Self {
         Self {
-            codec,
             start,
+            next: first,
             source: None,
-            newest: None,
         }
     }
 
-    /// The codec.
-    pub fn codec(&self) -> Codec {
-        self.codec
+    /// The number of a packet that was made here.
+    pub fn number(&mut self) -> u16 {
+        let number = self.next;
+        self.next = number.wrapping_add(1);
+        // What comes in after this goes behind it.
+        self.source = None;
+        number
     }
 
-    /// Makes the packet to send. Without fields it goes behind the newest. `None` when its number lies so far behind
-    /// that it may have been used already.
+    /// Makes the packet to send. `None` when its number lies so far behind that it may have been used already.
     pub fn forward(
         &mut self,
+        codec: Codec,
         payload: Bytes,
         pts_ns: i64,
         marker: bool,
         fields: Option<RtpFields>,
     ) -> Option<RtpOut> {
-        let next = self.newest.map(|newest| newest.wrapping_add(1));
-        let sequence = match (fields, self.source, next) {
-            (None, _, next) => next.unwrap_or(1),
-            (Some(fields), Some((ssrc, offset)), Some(next)) if ssrc == fields.ssrc => {
+        let sequence = match (fields, self.source) {
+            (None, _) => self.number(),
+            (Some(fields), Some((ssrc, offset))) if ssrc == fields.ssrc => {
                 let sequence = fields.sequence.wrapping_add(offset);
-                let ahead = i32::from(sequence.wrapping_sub(next) as i16);
+                let ahead = i32::from(sequence.wrapping_sub(self.next) as i16);
                 if ahead >= RESTART {
-                    self.anchor(fields, next)
+                    self.anchor(fields)
                 } else if ahead < -i32::from(WINDOW) {
                     return None;
                 } else {
+                    if ahead >= 0 {
+                        self.next = sequence.wrapping_add(1);
+                    }
                     sequence
                 }
             }
             // The first packet of a stream goes behind the last of the one before.
-            (Some(fields), _, next) => self.anchor(fields, next.unwrap_or(1)),
+            (Some(fields), _) => self.anchor(fields),
         };
-        let newer = self
-            .newest
-            .is_none_or(|newest| sequence.wrapping_sub(newest) as i16 > 0);
-        if newer {
-            self.newest = Some(sequence);
-        }
         Some(RtpOut {
-            codec: self.codec,
+            codec,
             payload,
             marker,
             timestamp: self
                 .start
-                .wrapping_add(ticks_of(pts_ns, self.codec.clock_rate())),
+                .wrapping_add(ticks_of(pts_ns, codec.clock_rate())),
             sequence: Some(sequence),
         })
     }
 
-    fn anchor(&mut self, fields: RtpFields, at: u16) -> u16 {
+    fn anchor(&mut self, fields: RtpFields) -> u16 {
+        let at = self.number();
         self.source = Some((fields.ssrc, at.wrapping_sub(fields.sequence)));
         at
     }
@@ -216,20 +219,22 @@ mod tests {
 
     #[test]
     fn distances_between_numbers_are_kept_and_a_new_stream_follows_on() {
-        let mut forwarder = Forwarder::new(Codec::Vp8, 0);
-        let mut forward = |ssrc, sequence| {
+        let mut forwarder = Forwarder::new(0, 1);
+        let forward = |forwarder: &mut Forwarder, ssrc, sequence| {
             let fields = RtpFields { sequence, ssrc };
-            let packet = forwarder.forward(Bytes::new(), 0, false, Some(fields));
+            let packet = forwarder.forward(Codec::Vp8, Bytes::new(), 0, false, Some(fields));
             packet.and_then(|packet| packet.sequence)
         };
-        assert_eq!(forward(1, 65_534), Some(1));
-        assert_eq!(forward(1, 2), Some(5));
-        assert_eq!(forward(1, 65_535), Some(2));
-        assert_eq!(forward(1, 63_000), None);
-        assert_eq!(forward(2, 500), Some(6));
-        assert_eq!(forward(2, 501), Some(7));
-        assert_eq!(forward(2, 9000), Some(8));
-        let packet = forwarder.forward(Bytes::new(), 0, true, None).unwrap();
-        assert_eq!(packet.sequence, Some(9));
+        assert_eq!(forward(&mut forwarder, 1, 65_534), Some(1));
+        assert_eq!(forward(&mut forwarder, 1, 2), Some(5));
+        assert_eq!(forward(&mut forwarder, 1, 65_535), Some(2));
+        assert_eq!(forward(&mut forwarder, 1, 63_000), None);
+        assert_eq!(forward(&mut forwarder, 2, 500), Some(6));
+        assert_eq!(forward(&mut forwarder, 2, 501), Some(7));
+        assert_eq!(forward(&mut forwarder, 2, 9000), Some(8));
+        assert_eq!(forwarder.number(), 9);
+        assert_eq!(forward(&mut forwarder, 2, 9002), Some(10));
+        let packet = forwarder.forward(Codec::Vp8, Bytes::new(), 0, true, None);
+        assert_eq!(packet.and_then(|packet| packet.sequence), Some(11));
     }
 }

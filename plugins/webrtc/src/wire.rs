@@ -1,0 +1,70 @@
+//! The formats in which WebRTC media travels through a graph.
+
+use levada_plugin::Format;
+
+use crate::codec::{Codec, MediaKind};
+
+/// How the media of a link is coded: whole units, or RTP payloads as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// One access unit a frame.
+    Unit(Codec),
+    /// One RTP payload a frame.
+    Packet(Codec),
+}
+
+impl Wire {
+    const ALL: [Wire; 6] = [
+        Wire::Unit(Codec::Opus),
+        Wire::Unit(Codec::Vp8),
+        Wire::Unit(Codec::H264),
+        Wire::Packet(Codec::Opus),
+        Wire::Packet(Codec::Vp8),
+        Wire::Packet(Codec::H264),
+    ];
+
+    /// The name of the encoding in formats.
+    pub(crate) const fn encoding(self) -> &'static str {
+        match self {
+            Wire::Unit(Codec::Opus) => "opus",
+            Wire::Unit(Codec::Vp8) => "vp8",
+            Wire::Unit(Codec::H264) => "h264",
+            Wire::Packet(Codec::Opus) => "rtp-opus",
+            Wire::Packet(Codec::Vp8) => "rtp-vp8",
+            Wire::Packet(Codec::H264) => "rtp-h264",
+        }
+    }
+
+    pub(crate) fn of(format: &Format) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|wire| wire.encoding() == format.encoding)
+    }
+
+    const fn codec(self) -> Codec {
+        match self {
+            Wire::Unit(codec) | Wire::Packet(codec) => codec,
+        }
+    }
+
+    /// The format with what is known of it: for sound the channels, for pictures their size or 0.
+    pub(crate) fn format(self, channels: u32, size: (u32, u32), fmtp: &str) -> Format {
+        let codec = self.codec();
+        match codec.kind() {
+            MediaKind::Audio => Format::audio(self.encoding(), codec.clock_rate(), channels),
+            MediaKind::Video => Format::video(self.encoding(), size.0, size.1),
+        }
+        .with_config(fmtp)
+    }
+}
+
+/// The MIME types of data frames.
+pub(crate) const TEXT: &str = "text/plain";
+pub(crate) const BINARY: &str = "application/octet-stream";
+
+/// Formats of the ports.
+pub(crate) const AUDIO_FORMATS: &str = "audio/opus audio/rtp-opus";
+pub(crate) const VIDEO_FORMATS: &str = "video/vp8 video/h264 video/rtp-vp8 video/rtp-h264";
+pub(crate) const DATA_FORMATS: &str = "data/*";
+pub(crate) const ALL_FORMATS: &str =
+    "audio/opus audio/rtp-opus video/vp8 video/h264 video/rtp-vp8 video/rtp-h264 data/*";
