@@ -1,11 +1,15 @@
 //! [`Format`]: what the frames of a stream hold, as an owned value.
 
+use std::fmt;
+
 use levada_abi::{self as abi, Text, media};
 
 use crate::frame::Kind;
 
 /// What the frames of a stream hold.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+///
+/// It prints as `audio/opus 48000 Hz, 2 channels`, with its configuration behind it.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Format {
     /// Audio, video or data.
     pub media: Media,
@@ -137,5 +141,59 @@ impl Format {
             encoding: encoding.into(),
             config: config.into(),
         }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let encoding = if self.encoding.is_empty() {
+            "unknown"
+        } else {
+            &self.encoding
+        };
+        match self.media {
+            Media::Audio { rate, channels: 1 } => {
+                write!(f, "audio/{encoding} {rate} Hz, 1 channel")?
+            }
+            Media::Audio { rate, channels } => {
+                write!(f, "audio/{encoding} {rate} Hz, {channels} channels")?
+            }
+            Media::Video {
+                width: 0,
+                height: 0,
+            } => write!(f, "video/{encoding}")?,
+            Media::Video { width, height } => write!(f, "video/{encoding} {width}x{height}")?,
+            Media::Data => write!(f, "data/{encoding}")?,
+        }
+        match std::str::from_utf8(&self.config) {
+            Ok("") => Ok(()),
+            Ok(text) => write!(f, " ({text})"),
+            Err(_) => write!(f, " ({} bytes of configuration)", self.config.len()),
+        }
+    }
+}
+
+impl fmt::Debug for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_print_for_people() {
+        let opus = Format::audio("opus", 48_000, 2).with_config("useinbandfec=1");
+        assert_eq!(
+            opus.to_string(),
+            "audio/opus 48000 Hz, 2 channels (useinbandfec=1)"
+        );
+        assert_eq!(
+            Format::video("vp8", 640, 360).to_string(),
+            "video/vp8 640x360"
+        );
+        assert_eq!(Format::data("text/plain").to_string(), "data/text/plain");
     }
 }

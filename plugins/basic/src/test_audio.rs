@@ -58,7 +58,7 @@ impl Node for TestAudio {
     const PORTS: &'static [Port] = &[Port::output("out").formats("audio/f32")];
     const PARAMS: &'static [Param] = &[
         Param::float("frequency", 440.0)
-            .range(1.0, 20_000.0)
+            .range(20.0, 20_000.0)
             .unit("Hz")
             .help("Pitch of the tone"),
         Param::float("db", -20.0)

@@ -55,13 +55,7 @@ impl Probe {
             stream.format = frame.format_id();
             let format = self.host.format(frame.format_id()).unwrap_or_default();
             stream.encoding = format.encoding.clone();
-            info!(
-                node = self.name,
-                stream = id,
-                label = stream.label,
-                ?format,
-                "stream has this format"
-            );
+            info!(node = self.name, stream = id, label = stream.label, %format, "stream has this format");
         }
         stream.frames += 1;
         stream.bytes += frame.payload().len() as u64;

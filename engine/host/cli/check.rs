@@ -1,0 +1,45 @@
+//! `levada check`: every problem of a graph, or its plan.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use levada::report;
+use serde_json::json;
+
+use super::{Outcome, load, print, print_json};
+
+/// Reads a graph file, builds and loads its plugins, and prints every problem at once, or how the
+/// graph will run: segments, threads, channels.
+#[derive(Args)]
+pub struct Check {
+    /// The graph file.
+    graph: PathBuf,
+    /// Sets a param, as `node.param=value`; may be repeated.
+    #[arg(long, value_name = "NODE.PARAM=VALUE")]
+    set: Vec<String>,
+    /// Prints JSON on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn check(args: &Check) -> Outcome {
+    let plan = load(&args.graph, &args.set, args.json)?.plan;
+    if !args.json {
+        return print(&report::plan(&plan));
+    }
+    let links = plan.graph().links.iter().zip(plan.channel_capacities()).map(|(link, capacity)| {
+        json!({
+            "from": plan.port_name(link.from),
+            "to": plan.port_name(link.to),
+            "policy": link.policy,
+            "capacity": capacity,
+        })
+    });
+    print_json(&json!({
+        "graph": plan.graph().name,
+        "template": plan.is_template(),
+        "segments": plan.segments().collect::<Vec<_>>(),
+        "links": links.collect::<Vec<_>>(),
+        "problems": [],
+    }))
+}

@@ -1,0 +1,92 @@
+//! From a graph file to a [`Plan`]: reads it, builds and loads the plugins it names, validates it.
+
+use std::{path::Path, sync::Arc};
+
+use levada_engine::{
+    graph::{self, Document, Graph, Place, PluginSource, Plan, Problem, Problems, SetParam},
+    plugin::Registry,
+    services,
+};
+
+use crate::plugin_build;
+
+/// A graph file that is fit to run.
+pub struct GraphFile {
+    /// How it will run.
+    pub plan: Arc<Plan>,
+    /// What a person may want to know, one line each: built-in node types that a plugin replaces.
+    pub notices: Vec<String>,
+}
+
+/// The node types that are linked into the host.
+#[must_use]
+pub fn builtin_types() -> Registry {
+    let mut registry = Registry::default();
+    for plugin in [levada_basic::plugin(), levada_webrtc::plugin()] {
+        registry.add(&plugin);
+    }
+    registry
+}
+
+/// Reads, builds, loads, validates and plans. Plugin crates are built when their sources are newer
+/// than their library, which may take a while and says so on stderr.
+///
+/// # Errors
+/// Every problem at once, each with its place, cause and remedy.
+pub fn load(path: &Path, overrides: &[SetParam]) -> Result<GraphFile, Problems> {
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| {
+        let cause = format!("the graph file cannot be read: {error}");
+        Problem::new(Place::Argument(name.clone()), cause, "name a graph file, such as examples/tone.toml")
+    })?;
+    let mut document = graph::parse_bytes(&name, &bytes);
+    let mut registry = builtin_types();
+    let base = path.parent().unwrap_or(Path::new(""));
+    let notices = load_plugins(&mut document, base, &mut registry);
+    let graph = graph::validate(&document, &registry, overrides)?;
+    Ok(GraphFile { plan: Arc::new(plan(graph, &registry)?), notices })
+}
+
+/// Plans a graph that was validated against `registry`.
+pub(crate) fn plan(graph: Graph, registry: &Registry) -> Result<Plan, Problems> {
+    let name = graph.name.clone();
+    Plan::new(graph, registry).ok_or_else(|| {
+        let cause = "the states of its nodes do not fit into memory together";
+        Problem::new(Place::Argument(name), cause, "use fewer nodes").into()
+    })
+}
+
+fn load_plugins(document: &mut Document, base: &Path, registry: &mut Registry) -> Vec<String> {
+    let mut notices = Vec::new();
+    for index in 0..document.plugins.len() {
+        let entry = document.plugins[index].clone();
+        let library = match &entry.source {
+            PluginSource::Library { path } => Ok(base.join(path)),
+            PluginSource::Crate { path } => plugin_build::build(&entry.name, &base.join(path)),
+        };
+        let library = match library {
+            Ok(library) => library,
+            Err(error) => {
+                document.plugin_failed(index, error.to_string(), error.remedy());
+                continue;
+            }
+        };
+        match levada_engine::plugin::load(&library, services::host()) {
+            Ok(loaded) => {
+                for (node_type, was_of) in registry.add(&loaded.plugin) {
+                    notices.push(format!(
+                        "node type \"{node_type}\" is the one of plugin {}, not that of {was_of}",
+                        loaded.plugin.name()
+                    ));
+                }
+            }
+            Err(error) => {
+                // One sentence: the file and the cause, then the remedy.
+                let text = error.to_string();
+                let (cause, remedy) = text.rsplit_once("; ").unwrap_or((&text, "build the plugin again"));
+                document.plugin_failed(index, cause, remedy);
+            }
+        }
+    }
+    notices
+}
