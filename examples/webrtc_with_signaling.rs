@@ -11,8 +11,12 @@ use tracing::info;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let url = std::env::args().nth(1).unwrap_or_else(|| "ws://127.0.0.1:8765/ws".into());
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .init();
+    let url = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "ws://127.0.0.1:8765/ws".into());
 
     let manager = WebRtcManager::new(WebRtcConfig::default())?;
     let pipeline = Pipeline::new([

@@ -41,7 +41,12 @@ pub(crate) struct Calls {
 impl Calls {
     pub fn new(engine: Engine, plan: Arc<Plan>, config: PeerConfig) -> Calls {
         let total = Arc::new(Mutex::new(plan.report()));
-        Calls { engine, plan, config, total }
+        Calls {
+            engine,
+            plan,
+            config,
+            total,
+        }
     }
 
     /// Makes a peer and starts the session that belongs to it.
@@ -53,7 +58,10 @@ impl Calls {
 
     /// What the ended sessions did, together.
     pub fn report(&self) -> Report {
-        self.total.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.total
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -94,7 +102,13 @@ pub(crate) async fn open_peer(
         _ => debug!(session = id, ?event, "peer"),
     };
     let peer = levada_webrtc::Session::with_peer(id, config, listen).await?;
-    Ok((peer, PeerEvents { states: seen, candidates }))
+    Ok((
+        peer,
+        PeerEvents {
+            states: seen,
+            candidates,
+        },
+    ))
 }
 
 /// See the module's documentation.
@@ -125,12 +139,21 @@ impl Call {
         let (tell, ended) = oneshot::channel();
         let total = calls.total.clone();
         let started = calls.engine.start_reserved(id, &calls.plan, move |ended| {
-            total.lock().unwrap_or_else(PoisonError::into_inner).add(&ended.report);
+            total
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .add(&ended.report);
             // Nobody waits for the session of a call that was dropped.
             let _ = tell.send(ended);
         });
         match started {
-            Ok(session) => Ok(Call { id, peer, events, session, ended: Some(ended) }),
+            Ok(session) => Ok(Call {
+                id,
+                peer,
+                events,
+                session,
+                ended: Some(ended),
+            }),
             Err(error) => {
                 tokio::spawn(async move { peer.close().await });
                 Err(error)
@@ -182,7 +205,11 @@ impl Call {
         if let Some(mut ended) = self.ended.take()
             && tokio::time::timeout(DRAIN, &mut ended).await.is_err()
         {
-            warn!(session = self.id, "the session did not drain in {} s and is ended without", DRAIN.as_secs());
+            warn!(
+                session = self.id,
+                "the session did not drain in {} s and is ended without",
+                DRAIN.as_secs()
+            );
             self.session.abort();
             let _ = tokio::time::timeout(DRAIN, ended).await;
         }

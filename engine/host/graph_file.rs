@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use levada_engine::{
-    graph::{self, Document, Graph, Place, PluginSource, Plan, Problem, Problems, SetParam},
+    graph::{self, Document, Graph, Place, Plan, PluginSource, Problem, Problems, SetParam},
     plugin::Registry,
     services,
 };
@@ -37,14 +37,21 @@ pub fn load(path: &Path, overrides: &[SetParam]) -> Result<GraphFile, Problems> 
     let name = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| {
         let cause = format!("the graph file cannot be read: {error}");
-        Problem::new(Place::Argument(name.clone()), cause, "name a graph file, such as examples/tone.toml")
+        Problem::new(
+            Place::Argument(name.clone()),
+            cause,
+            "name a graph file, such as examples/tone.toml",
+        )
     })?;
     let mut document = graph::parse_bytes(&name, &bytes);
     let mut registry = builtin_types();
     let base = path.parent().unwrap_or(Path::new(""));
     let notices = load_plugins(&mut document, base, &mut registry);
     let graph = graph::validate(&document, &registry, overrides)?;
-    Ok(GraphFile { plan: Arc::new(plan(graph, &registry)?), notices })
+    Ok(GraphFile {
+        plan: Arc::new(plan(graph, &registry)?),
+        notices,
+    })
 }
 
 /// Plans a graph that was validated against `registry`.
@@ -83,7 +90,9 @@ fn load_plugins(document: &mut Document, base: &Path, registry: &mut Registry) -
             Err(error) => {
                 // One sentence: the file and the cause, then the remedy.
                 let text = error.to_string();
-                let (cause, remedy) = text.rsplit_once("; ").unwrap_or((&text, "build the plugin again"));
+                let (cause, remedy) = text
+                    .rsplit_once("; ")
+                    .unwrap_or((&text, "build the plugin again"));
                 document.plugin_failed(index, cause, remedy);
             }
         }

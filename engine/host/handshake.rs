@@ -69,7 +69,9 @@ async fn take(calls: &Calls, link: &Link, call: Option<Call>, message: Message) 
                 send(link, Message::error(ErrorCode::Refused, text)).await;
             }
         },
-        Message::IceCandidate { candidate: Some(candidate) } => {
+        Message::IceCandidate {
+            candidate: Some(candidate),
+        } => {
             if let Some(call) = &call
                 && let Err(error) = call.peer.add_ice_candidate(from_signaling(candidate)).await
             {
@@ -80,7 +82,8 @@ async fn take(calls: &Calls, link: &Link, call: Option<Call>, message: Message) 
         Message::IceCandidate { candidate: None } => {}
         Message::Bye { reason } => {
             if let Some(call) = call {
-                call.close(reason.as_deref().unwrap_or("the peer said bye")).await;
+                call.close(reason.as_deref().unwrap_or("the peer said bye"))
+                    .await;
             }
             return None;
         }

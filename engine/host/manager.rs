@@ -81,7 +81,11 @@ impl WebRtcManager {
     pub fn new(config: PeerConfig) -> Result<WebRtcManager, ManagerError> {
         config.validate()?;
         let engine = Engine::start(&EngineConfig::default())?;
-        Ok(WebRtcManager { engine, config, by_hand: Mutex::default() })
+        Ok(WebRtcManager {
+            engine,
+            config,
+            by_hand: Mutex::default(),
+        })
     }
 
     /// Makes the node that brings in what the peer sends: sound, pictures and messages.
@@ -103,7 +107,11 @@ impl WebRtcManager {
     ///
     /// # Errors
     /// When the pipeline is invalid, or the server cannot be reached or refuses at the first attempt.
-    pub async fn run_with_signaling(&self, pipeline: Pipeline, url: &str) -> Result<(), ManagerError> {
+    pub async fn run_with_signaling(
+        &self,
+        pipeline: Pipeline,
+        url: &str,
+    ) -> Result<(), ManagerError> {
         let calls = Calls::new(self.engine.clone(), pipeline.plan()?, self.config.clone());
         let mut reconnect = Reconnect::new(url, None, ConnectOptions::default());
         let (_keep, mut shutdown) = watch::channel(false);
@@ -143,7 +151,11 @@ impl WebRtcManager {
     /// # Errors
     /// As [`Peer::handle_offer_and_create_answer`].
     pub async fn handle_offer_and_create_answer(&self, sdp: &str) -> Result<String, ManagerError> {
-        Ok(self.peer().await?.handle_offer_and_create_answer(sdp).await?)
+        Ok(self
+            .peer()
+            .await?
+            .handle_offer_and_create_answer(sdp)
+            .await?)
     }
 
     /// By hand: takes the other side's answer to our offer.

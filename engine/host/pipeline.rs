@@ -79,7 +79,10 @@ impl TransformNode {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
         // Each closure is a node type of its own, so its name has to be.
         let name = format!("transform-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        PipelineNode { plugin: Some(closure_plugin(&name, f)), ..PipelineNode::new(&name) }
+        PipelineNode {
+            plugin: Some(closure_plugin(&name, f)),
+            ..PipelineNode::new(&name)
+        }
     }
 }
 
@@ -102,7 +105,9 @@ impl Pipeline {
     /// Lines up nodes, from source to sink.
     #[must_use]
     pub fn new(nodes: impl IntoIterator<Item = PipelineNode>) -> Pipeline {
-        Pipeline { nodes: nodes.into_iter().collect() }
+        Pipeline {
+            nodes: nodes.into_iter().collect(),
+        }
     }
 
     /// Plans the pipeline, as `levada run` does with a graph file.
@@ -112,8 +117,12 @@ impl Pipeline {
     pub fn plan(&self) -> Result<Arc<Plan>, Problems> {
         let mut registry: Registry = graph_file::builtin_types();
         let mut graph = GraphBuilder::new("pipeline");
-        let names: Vec<String> =
-            self.nodes.iter().enumerate().map(|(at, node)| format!("{}-{at}", node.type_name)).collect();
+        let names: Vec<String> = self
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(at, node)| format!("{}-{at}", node.type_name))
+            .collect();
         for (node, name) in self.nodes.iter().zip(&names) {
             if let Some(plugin) = &node.plugin {
                 registry.add(plugin);
@@ -124,7 +133,10 @@ impl Pipeline {
             }
         }
         for (pair, name) in self.nodes.windows(2).zip(names.windows(2)) {
-            graph.link(&format!("{}.{} -> {}.{}", name[0], pair[0].output, name[1], pair[1].input));
+            graph.link(&format!(
+                "{}.{} -> {}.{}",
+                name[0], pair[0].output, name[1], pair[1].input
+            ));
         }
         let graph = graph.build(&registry)?;
         Ok(Arc::new(graph_file::plan(graph, &registry)?))

@@ -56,12 +56,16 @@ impl BuildError {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
-            BuildError::NoCrate { .. } => "name the folder of a plugin crate, relative to the graph file",
+            BuildError::NoCrate { .. } => {
+                "name the folder of a plugin crate, relative to the graph file"
+            }
             BuildError::NoCargo { .. } => {
                 "install Rust, or name the built library instead: { lib = \"libname.so\" }"
             }
             BuildError::Compile { .. } => "mend what the compiler points at",
-            BuildError::NoLibrary { .. } => "add crate-type = [\"cdylib\"] to the [lib] section of its Cargo.toml",
+            BuildError::NoLibrary { .. } => {
+                "add crate-type = [\"cdylib\"] to the [lib] section of its Cargo.toml"
+            }
         }
     }
 }
@@ -91,7 +95,9 @@ struct Target {
 /// See [`BuildError`].
 pub fn build(name: &str, folder: &Path) -> Result<PathBuf, BuildError> {
     let Ok(manifest) = folder.join("Cargo.toml").canonicalize() else {
-        return Err(BuildError::NoCrate { folder: folder.into() });
+        return Err(BuildError::NoCrate {
+            folder: folder.into(),
+        });
     };
     // As short as it can be said: without `..`, and from here where it lies below.
     let folder = manifest.parent().unwrap_or(folder);
@@ -103,20 +109,35 @@ pub fn build(name: &str, folder: &Path) -> Result<PathBuf, BuildError> {
     let (said, library) = std::thread::scope(|scope| {
         let stderr = child.stderr.take();
         let said = scope.spawn(|| stderr.map(last_lines).unwrap_or_default());
-        let library = child.stdout.take().and_then(|out| find_library(out, &manifest));
+        let library = child
+            .stdout
+            .take()
+            .and_then(|out| find_library(out, &manifest));
         (said.join().unwrap_or_default(), library)
     });
     let status = wait(&mut child).map_err(no_cargo)?;
     progress.end(status);
     if !status {
-        return Err(BuildError::Compile { folder: folder.into(), output: said });
+        return Err(BuildError::Compile {
+            folder: folder.into(),
+            output: said,
+        });
     }
-    library.ok_or_else(|| BuildError::NoLibrary { folder: folder.into() })
+    library.ok_or_else(|| BuildError::NoLibrary {
+        folder: folder.into(),
+    })
 }
 
 fn command(manifest: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--lib", "--message-format=json-render-diagnostics", "--manifest-path"]).arg(manifest);
+    command
+        .args([
+            "build",
+            "--lib",
+            "--message-format=json-render-diagnostics",
+            "--manifest-path",
+        ])
+        .arg(manifest);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
@@ -124,11 +145,17 @@ fn command(manifest: &Path) -> Command {
     // scripts of the plugin's dependencies would take them for a change.
     for (key, _) in std::env::vars_os() {
         let text = key.to_string_lossy();
-        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "CARGO_BIN_NAME" {
+        if text.starts_with("CARGO_PKG_")
+            || text.starts_with("CARGO_MANIFEST_")
+            || text == "CARGO_BIN_NAME"
+        {
             command.env_remove(&key);
         }
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -145,13 +172,19 @@ fn find_library(out: impl Read, manifest: &Path) -> Option<PathBuf> {
             Ok(0) | Err(_) => return found,
             Ok(_) => {}
         }
-        let Ok(message) = serde_json::from_str::<Message>(&line) else { continue };
+        let Ok(message) = serde_json::from_str::<Message>(&line) else {
+            continue;
+        };
         let is_ours = message.reason == "compiler-artifact"
             && message.target.crate_types.iter().any(|t| t == "cdylib")
-            && message.manifest_path.canonicalize().is_ok_and(|path| path == manifest);
+            && message
+                .manifest_path
+                .canonicalize()
+                .is_ok_and(|path| path == manifest);
         if is_ours {
             let is_library = |f: &&PathBuf| {
-                f.extension().is_some_and(|e| e == std::env::consts::DLL_EXTENSION)
+                f.extension()
+                    .is_some_and(|e| e == std::env::consts::DLL_EXTENSION)
             };
             found = message.filenames.iter().find(is_library).cloned();
         }
@@ -169,9 +202,16 @@ fn last_lines(from: impl Read) -> String {
         }
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         // Progress of the build itself is not what went wrong.
-        if ["Compiling ", "Blocking ", "Finished ", "Locking ", "Updating ", "Adding "]
-            .iter()
-            .any(|word| text.trim_start().starts_with(word))
+        if [
+            "Compiling ",
+            "Blocking ",
+            "Finished ",
+            "Locking ",
+            "Updating ",
+            "Adding ",
+        ]
+        .iter()
+        .any(|word| text.trim_start().starts_with(word))
         {
             continue;
         }
@@ -207,29 +247,48 @@ impl Progress {
                 spinner.set_style(style);
             }
             spinner.enable_steady_tick(Duration::from_millis(100));
-            return Progress { what, begin, spinner: Some(spinner), late: None, said: None };
+            return Progress {
+                what,
+                begin,
+                spinner: Some(spinner),
+                late: None,
+                said: None,
+            };
         }
         let (late, ended) = std::sync::mpsc::channel::<()>();
         let line = format!("levada: building {what} ...");
         let said = std::thread::spawn(move || {
-            let is_late = ended.recv_timeout(QUIET) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
+            let is_late =
+                ended.recv_timeout(QUIET) == Err(std::sync::mpsc::RecvTimeoutError::Timeout);
             if is_late {
                 eprintln!("{line}");
             }
             is_late
         });
-        Progress { what, begin, spinner: None, late: Some(late), said: Some(said) }
+        Progress {
+            what,
+            begin,
+            spinner: None,
+            late: Some(late),
+            said: Some(said),
+        }
     }
 
     fn end(self, well: bool) {
         drop(self.late);
-        let was_said = self.said.is_some_and(|thread| thread.join().unwrap_or(false));
+        let was_said = self
+            .said
+            .is_some_and(|thread| thread.join().unwrap_or(false));
         if let Some(spinner) = &self.spinner {
             spinner.finish_and_clear();
         }
         let seconds = self.begin.elapsed();
         if well && (was_said || (self.spinner.is_some() && seconds > QUIET)) {
-            eprintln!("levada: built {} in {:.1} s", self.what, seconds.as_secs_f64());
+            eprintln!(
+                "levada: built {} in {:.1} s",
+                self.what,
+                seconds.as_secs_f64()
+            );
         }
     }
 }

@@ -10,8 +10,13 @@ use levada_engine::{
 /// Lines up columns: the first `left` of them to the left, the others to the right.
 fn table(rows: &[Vec<String>], left: usize) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width =
-        |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|t| t.chars().count()).max().unwrap_or(0);
+    let width = |c: usize| {
+        rows.iter()
+            .filter_map(|r| r.get(c))
+            .map(|t| t.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
     for row in rows {
@@ -42,13 +47,26 @@ pub fn run(report: &Report) -> String {
     let _ = match report.sessions {
         0 => write!(text, "no session"),
         1 => write!(text, "1 session of {:.1} s", report.seconds),
-        many => write!(text, "{many} sessions, the longest of {:.1} s", report.seconds),
+        many => write!(
+            text,
+            "{many} sessions, the longest of {:.1} s",
+            report.seconds
+        ),
     };
-    let failed = if report.failed > 0 { format!(", {} failed", report.failed) } else { String::new() };
+    let failed = if report.failed > 0 {
+        format!(", {} failed", report.failed)
+    } else {
+        String::new()
+    };
     let _ = writeln!(text, "{failed}, {} bytes copied", report.bytes_copied);
     let mut rows = vec![row(["node", "type", "in", "out", "dropped", "copied"])];
     for node in &report.nodes {
-        let counts = [node.frames_in, node.frames_out, node.dropped, node.bytes_copied];
+        let counts = [
+            node.frames_in,
+            node.frames_out,
+            node.dropped,
+            node.bytes_copied,
+        ];
         let mut cells = row([&node.name, &node.type_name]);
         cells.extend(counts.map(|count| count.to_string()));
         rows.push(cells);
@@ -57,7 +75,11 @@ pub fn run(report: &Report) -> String {
     let mut rows = vec![row(["link", "frames", "dropped"])];
     for link in &report.links {
         let name = format!("{} -> {}", link.from, link.to);
-        rows.push(vec![name, link.frames.to_string(), link.dropped.to_string()]);
+        rows.push(vec![
+            name,
+            link.frames.to_string(),
+            link.dropped.to_string(),
+        ]);
     }
     text.push_str(&table(&rows, 1));
     text
@@ -67,8 +89,17 @@ pub fn run(report: &Report) -> String {
 #[must_use]
 pub fn plan(plan: &Plan) -> String {
     let graph = plan.graph();
-    let mut text = format!("{}: {} nodes, {} links", graph.name, graph.nodes.len(), graph.links.len());
-    text.push_str(if plan.is_template() { "; a session for each peer\n" } else { "; one session\n" });
+    let mut text = format!(
+        "{}: {} nodes, {} links",
+        graph.name,
+        graph.nodes.len(),
+        graph.links.len()
+    );
+    text.push_str(if plan.is_template() {
+        "; a session for each peer\n"
+    } else {
+        "; one session\n"
+    });
     let mut rows = vec![row(["segment", "runs on", "nodes"])];
     for (index, segment) in plan.segments().enumerate() {
         let class = match segment.class {
@@ -76,7 +107,11 @@ pub fn plan(plan: &Plan) -> String {
             levada_engine::graph::Class::Heavy => "a worker",
             levada_engine::graph::Class::Blocking => "a thread that may wait",
         };
-        rows.push(vec![(index + 1).to_string(), class.into(), segment.nodes.join(" -> ")]);
+        rows.push(vec![
+            (index + 1).to_string(),
+            class.into(),
+            segment.nodes.join(" -> "),
+        ]);
     }
     text.push_str(&table(&rows, 3));
     let mut rows = vec![row(["link", "carried by"])];
@@ -85,7 +120,14 @@ pub fn plan(plan: &Plan) -> String {
             None => "a call".to_owned(),
             Some(capacity) => format!("a channel of {capacity} frames, {}", link.policy),
         };
-        rows.push(vec![format!("{} -> {}", plan.port_name(link.from), plan.port_name(link.to)), carried]);
+        rows.push(vec![
+            format!(
+                "{} -> {}",
+                plan.port_name(link.from),
+                plan.port_name(link.to)
+            ),
+            carried,
+        ]);
     }
     text.push_str(&table(&rows, 2));
     text
@@ -95,7 +137,13 @@ pub fn plan(plan: &Plan) -> String {
 #[must_use]
 pub fn types<'a>(types: impl Iterator<Item = &'a TypeInfo>) -> String {
     let mut rows = vec![row(["type", "plugin", "what it does"])];
-    rows.extend(types.map(|t| row([&t.name, &format!("{} {}", t.plugin, t.plugin_version), &t.summary])));
+    rows.extend(types.map(|t| {
+        row([
+            &t.name,
+            &format!("{} {}", t.plugin, t.plugin_version),
+            &t.summary,
+        ])
+    }));
     table(&rows, 3)
 }
 
@@ -108,10 +156,22 @@ pub fn node_type(info: &TypeInfo) -> String {
         Cost::Heavy => "heavy, runs on a worker",
         Cost::Blocking => "may wait, runs on a thread of its own",
     };
-    let live = if info.live { "; a live source: what its links cannot take is dropped and counted" } else { "" };
-    let _ = writeln!(text, "  plugin {} {}; {cost}{live}", info.plugin, info.plugin_version);
+    let live = if info.live {
+        "; a live source: what its links cannot take is dropped and counted"
+    } else {
+        ""
+    };
+    let _ = writeln!(
+        text,
+        "  plugin {} {}; {cost}{live}",
+        info.plugin, info.plugin_version
+    );
     let mut rows = vec![row(["port", "", "formats"])];
-    rows.extend(info.ports.iter().map(|port| row([&port.name, &direction(port), &port.formats.join(", ")])));
+    rows.extend(
+        info.ports
+            .iter()
+            .map(|port| row([&port.name, &direction(port), &port.formats.join(", ")])),
+    );
     text.push_str(&table(&rows, 3));
     if !info.params.is_empty() {
         let mut rows = vec![row(["param", "value", "default", "what it sets"])];
@@ -133,7 +193,12 @@ pub fn node_type(info: &TypeInfo) -> String {
                 Some(ParamValue::Bool(v)) => v.to_string(),
                 Some(ParamValue::Text(v)) => format!("{v:?}"),
             };
-            rows.push(vec![param.name.clone(), range.trim_end().to_owned(), default, param.help.clone()]);
+            rows.push(vec![
+                param.name.clone(),
+                range.trim_end().to_owned(),
+                default,
+                param.help.clone(),
+            ]);
         }
         text.push_str(&table(&rows, 4));
     }
@@ -158,7 +223,14 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let rows = [row(["node", "in"]), row(["a-long-name", "7"]), row(["b", "1000"])];
-        assert_eq!(table(&rows, 1), "  node            in\n  a-long-name      7\n  b             1000\n");
+        let rows = [
+            row(["node", "in"]),
+            row(["a-long-name", "7"]),
+            row(["b", "1000"]),
+        ];
+        assert_eq!(
+            table(&rows, 1),
+            "  node            in\n  a-long-name      7\n  b             1000\n"
+        );
     }
 }

@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use levada_engine::{Engine, Report, graph::Plan};
 use async_trait::async_trait;
+use levada_engine::{Engine, Report, graph::Plan};
 use levada_signaling::{Answer, Description, Host, Link, Refusal};
 use levada_webrtc::PeerConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -70,11 +70,15 @@ impl Host for PeerHost {
     }
 
     async fn offer(&self, offer: Description) -> Result<Answer, Refusal> {
-        let permit = self.offers.clone().try_acquire_owned().map_err(|_| Refusal {
-            status: 503,
-            error: format!("{MAX_OFFERS} peers that came by POST /offer are being served"),
-            remedy: "try again when one of them has left".into(),
-        })?;
+        let permit = self
+            .offers
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| Refusal {
+                status: 503,
+                error: format!("{MAX_OFFERS} peers that came by POST /offer are being served"),
+                remedy: "try again when one of them has left".into(),
+            })?;
         let refusal = |status: u16, error: &dyn std::error::Error, remedy: &str| Refusal {
             status,
             error: error.to_string(),
@@ -84,8 +88,17 @@ impl Host for PeerHost {
             warn!(%error, "no session for the peer");
             refusal(500, &error, "see the host's log")
         })?;
-        let bad = |error| refusal(422, &error, "send the offer of an RTCPeerConnection with audio, video or data");
-        call.peer.handle_offer_and_create_answer(&offer.sdp).await.map_err(bad)?;
+        let bad = |error| {
+            refusal(
+                422,
+                &error,
+                "send the offer of an RTCPeerConnection with audio, video or data",
+            )
+        };
+        call.peer
+            .handle_offer_and_create_answer(&offer.sdp)
+            .await
+            .map_err(bad)?;
         let sdp = match tokio::time::timeout(GATHERING, call.peer.wait_for_ice_gathering()).await {
             Ok(sdp) => sdp.map_err(|error| refusal(500, &error, "offer again"))?,
             Err(_) => {
@@ -104,7 +117,11 @@ impl Host for PeerHost {
 }
 
 /// Stays with a call that has no signaling link, until it is over.
-async fn attend(mut call: Call, mut shutdown: watch::Receiver<bool>, _permit: OwnedSemaphorePermit) {
+async fn attend(
+    mut call: Call,
+    mut shutdown: watch::Receiver<bool>,
+    _permit: OwnedSemaphorePermit,
+) {
     let why = loop {
         tokio::select! {
             happening = call.next() => {

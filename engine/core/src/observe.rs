@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use crate::graph::Plan;
+
 /// A count with one writer at a time.
 #[derive(Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -106,13 +108,38 @@ pub struct LinkReport {
     pub dropped: u64,
 }
 
+impl Plan {
+    /// The report of no session: every node and link, all counts zero.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let nodes = self
+            .graph
+            .nodes
+            .iter()
+            .zip(&self.types)
+            .map(|(node, node_type)| NodeReport {
+                name: node.name.clone(),
+                type_name: node_type.info().name.clone(),
+                plugin: node_type.info().plugin.clone(),
+                ..NodeReport::default()
+            });
+        let links = self.graph.links.iter().map(|link| LinkReport {
+            from: self.port_name(link.from),
+            to: self.port_name(link.to),
+            ..LinkReport::default()
+        });
+        Report {
+            graph: self.graph.name.clone(),
+            nodes: nodes.collect(),
+            links: links.collect(),
+            ..Report::default()
+        }
+    }
+}
+
 impl Report {
     /// Adds another session's figures of the same graph.
     pub fn add(&mut self, other: &Report) {
-        if self.nodes.is_empty() {
-            *self = other.clone();
-            return;
-        }
         self.sessions += other.sessions;
         self.failed += other.failed;
         self.seconds = self.seconds.max(other.seconds);

@@ -29,7 +29,7 @@ use crate::{
     },
     graph::{Class, ParamValue, Plan, PortRef},
     handles,
-    observe::{LinkCounters, LinkReport, NodeCounters, NodeReport, Report},
+    observe::{LinkCounters, NodeCounters, Report},
     plugin::instance::{Failed, Instance, StateBlock},
     scheduler::{
         segment::{Fault, Next, Segment},
@@ -361,41 +361,23 @@ impl Session {
     /// What the session has done so far.
     #[must_use]
     pub fn report(&self) -> Report {
-        let plan = &self.plan;
-        let nodes = plan.graph.nodes.iter().enumerate().map(|(index, node)| {
-            let (counters, info) = (&self.node_counters[index], plan.types[index].info());
-            NodeReport {
-                name: node.name.clone(),
-                type_name: info.name.clone(),
-                plugin: info.plugin.clone(),
-                frames_in: counters.frames_in.get(),
-                frames_out: counters.frames_out.get() + counters.unlinked.get(),
-                unlinked: counters.unlinked.get(),
-                dropped: counters.dropped.get(),
-                bytes_copied: counters.bytes_copied.get(),
-            }
-        });
-        let nodes: Vec<NodeReport> = nodes.collect();
-        let links = plan
-            .graph
-            .links
-            .iter()
-            .enumerate()
-            .map(|(index, link)| LinkReport {
-                from: plan.port_name(link.from),
-                to: plan.port_name(link.to),
-                frames: self.link_counters[index].frames.get(),
-                dropped: self.link_counters[index].dropped.get(),
-            });
-        Report {
-            graph: plan.graph.name.clone(),
-            sessions: 1,
-            failed: u64::from(self.failure.get().is_some()),
-            seconds: (clock::now_ns() - self.started_ns) as f64 / 1e9,
-            bytes_copied: nodes.iter().map(|n| n.bytes_copied).sum(),
-            links: links.collect(),
-            nodes,
+        let mut report = self.plan.report();
+        for (node, counters) in report.nodes.iter_mut().zip(&self.node_counters) {
+            node.frames_in = counters.frames_in.get();
+            node.unlinked = counters.unlinked.get();
+            node.frames_out = counters.frames_out.get() + node.unlinked;
+            node.dropped = counters.dropped.get();
+            node.bytes_copied = counters.bytes_copied.get();
         }
+        for (link, counters) in report.links.iter_mut().zip(&self.link_counters) {
+            link.frames = counters.frames.get();
+            link.dropped = counters.dropped.get();
+        }
+        report.sessions = 1;
+        report.failed = u64::from(self.failure.get().is_some());
+        report.seconds = (clock::now_ns() - self.started_ns) as f64 / 1e9;
+        report.bytes_copied = report.nodes.iter().map(|n| n.bytes_copied).sum();
+        report
     }
 
     // What the scheduler and the services use.

@@ -27,14 +27,19 @@ pub fn check(args: &Check) -> Outcome {
     if !args.json {
         return print(&report::plan(&plan));
     }
-    let links = plan.graph().links.iter().zip(plan.channel_capacities()).map(|(link, capacity)| {
-        json!({
-            "from": plan.port_name(link.from),
-            "to": plan.port_name(link.to),
-            "policy": link.policy,
-            "capacity": capacity,
-        })
-    });
+    let links = plan
+        .graph()
+        .links
+        .iter()
+        .zip(plan.channel_capacities())
+        .map(|(link, capacity)| {
+            json!({
+                "from": plan.port_name(link.from),
+                "to": plan.port_name(link.to),
+                "policy": link.policy,
+                "capacity": capacity,
+            })
+        });
     print_json(&json!({
         "graph": plan.graph().name,
         "template": plan.is_template(),

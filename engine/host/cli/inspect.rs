@@ -4,7 +4,11 @@ use std::path::Path;
 
 use clap::Args;
 use levada::{
-    engine::{graph::TypeInfo, plugin::{self, Registry}, services},
+    engine::{
+        graph::TypeInfo,
+        plugin::{self, Registry},
+        services,
+    },
     graph_file, report,
 };
 
@@ -24,7 +28,11 @@ pub fn inspect(args: &Inspect) -> Outcome {
     let mut registry = graph_file::builtin_types();
     let Some(what) = &args.what else {
         let all: Vec<&TypeInfo> = registry.iter().map(|t| t.info()).collect();
-        return if args.json { print_json(&all) } else { print(&report::types(all.into_iter())) };
+        return if args.json {
+            print_json(&all)
+        } else {
+            print(&report::types(all.into_iter()))
+        };
     };
     let found: Vec<TypeInfo> = match registry.node_type(what) {
         Some(node_type) => vec![node_type.info().clone()],
@@ -53,5 +61,7 @@ pub fn inspect(args: &Inspect) -> Outcome {
 fn is_file(what: &str) -> bool {
     what.contains(std::path::MAIN_SEPARATOR)
         || Path::new(what).exists()
-        || Path::new(what).extension().is_some_and(|e| e == std::env::consts::DLL_EXTENSION)
+        || Path::new(what)
+            .extension()
+            .is_some_and(|e| e == std::env::consts::DLL_EXTENSION)
 }

@@ -43,18 +43,21 @@ pub fn say(line: &str) {
 
 /// Prints the result on stdout.
 pub fn print(text: &str) -> Outcome {
-    std::io::stdout().write_all(text.as_bytes()).map_err(|e| Failure(format!("levada: stdout: {e}")))
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|e| Failure(format!("levada: stdout: {e}")))
 }
 
 /// Prints the result as one JSON document on stdout.
 pub fn print_json(value: &impl Serialize) -> Outcome {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Failure(format!("levada: JSON: {e}")))?;
+    let text =
+        serde_json::to_string_pretty(value).map_err(|e| Failure(format!("levada: JSON: {e}")))?;
     print(&(text + "\n"))
 }
 
 /// Reads and plans a graph file. With `json` the problems go to stdout as a list, else to stderr.
 pub fn load(graph: &Path, set: &[String], json: bool) -> Result<GraphFile, Failure> {
-    let overrides: Vec<SetParam> = set.iter().map(|text| SetParam::new(text)).collect();
+    let overrides: Vec<SetParam> = set.iter().map(SetParam::new).collect();
     let loaded = graph_file::load(graph, &overrides).map_err(|problems| {
         if json {
             let list: Vec<&Problem> = problems.as_slice().iter().collect();

@@ -44,7 +44,9 @@ pub struct Run {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let split = text
+        .find(|c: char| c.is_ascii_alphabetic())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let seconds = match unit {
         "ms" => 0.001,
@@ -53,7 +55,9 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3600.0,
         _ => return Err("write a number and ms, s, m or h, such as 10s".into()),
     };
-    let number: f64 = number.parse().map_err(|_| "write a number and ms, s, m or h, such as 10s")?;
+    let number: f64 = number
+        .parse()
+        .map_err(|_| "write a number and ms, s, m or h, such as 10s")?;
     Duration::try_from_secs_f64(number * seconds).map_err(|e| e.to_string())
 }
 
@@ -78,7 +82,11 @@ pub fn run(args: &Run) -> Outcome {
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::new)?;
     let engine = Engine::start(&EngineConfig::default()).map_err(Failure::new)?;
     let report = runtime.block_on(async {
-        if plan.is_template() { serve(args, plan, engine).await } else { once(args, &plan, &engine).await }
+        if plan.is_template() {
+            serve(args, plan, engine).await
+        } else {
+            once(args, &plan, &engine).await
+        }
     })?;
     say(&report::run(&report));
     if args.json {
@@ -87,7 +95,9 @@ pub fn run(args: &Run) -> Outcome {
     // A template serves many peers, and one of them failing is in the report; a graph that runs once
     // and fails has not done what was asked.
     if report.failed > 0 && report.sessions == report.failed {
-        return Err(Failure::new("levada: the graph failed; the log above names the node"));
+        return Err(Failure::new(
+            "levada: the graph failed; the log above names the node",
+        ));
     }
     Ok(())
 }
@@ -114,7 +124,10 @@ async fn once(args: &Run, plan: &Arc<Plan>, engine: &Engine) -> Result<Report, F
             let _ = tell.send(ended);
         })
         .map_err(|error| Failure::new(format!("levada: {error}")))?;
-    say(&format!("levada: {} is running. Ctrl-C ends.", plan.graph().name));
+    say(&format!(
+        "levada: {} is running. Ctrl-C ends.",
+        plan.graph().name
+    ));
     tokio::select! {
         ended = &mut ended => return ended.map(|e| e.report).map_err(Failure::new),
         () = end_of(args.duration) => session.stop(),
@@ -137,11 +150,23 @@ async fn once(args: &Run, plan: &Arc<Plan>, engine: &Engine) -> Result<Report, F
 async fn serve(args: &Run, plan: Arc<Plan>, engine: Engine) -> Result<Report, Failure> {
     let name = plan.graph().name.clone();
     let loss = Loss::from_env().map_err(|error| Failure::new(format!("levada: {error}")))?;
-    let host = PeerHost::new(engine, plan, WebRtcConfig { loss, ..WebRtcConfig::default() });
+    let host = PeerHost::new(
+        engine,
+        plan,
+        WebRtcConfig {
+            loss,
+            ..WebRtcConfig::default()
+        },
+    );
     let mut config = ServerConfig::new(args.listen, Mode::Host(host.clone()));
     config.allowed_origins.clone_from(&args.allow_origin);
-    let server = Server::bind(config).await.map_err(|error| Failure::new(format!("levada: {error}")))?;
-    say(&format!("levada: {name} is running. Open http://{} in a browser. Ctrl-C ends.", server.local_addr()));
+    let server = Server::bind(config)
+        .await
+        .map_err(|error| Failure::new(format!("levada: {error}")))?;
+    say(&format!(
+        "levada: {name} is running. Open http://{} in a browser. Ctrl-C ends.",
+        server.local_addr()
+    ));
     server.run(end_of(args.duration)).await;
     Ok(host.end().await)
 }

@@ -194,7 +194,8 @@ impl Plan {
     }
 
     /// `node.port`, as messages and reports write it.
-    pub(crate) fn port_name(&self, at: PortRef) -> String {
+    #[must_use]
+    pub fn port_name(&self, at: PortRef) -> String {
         format!(
             "{}.{}",
             self.graph.nodes[at.node].name,
