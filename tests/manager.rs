@@ -1,0 +1,255 @@
+//! Two managers in one process, connected by hand over real sockets on this machine: the by-hand calls
+//! of `WebRtcManager`, and pipelines on both sides.
+
+use std::{sync::mpsc, time::Duration};
+
+use levada::{
+    Kind, ManagerError, Pipeline, PipelineNode, TransformNode, WebRtcConfig, WebRtcManager,
+};
+use levada_plugin::{Builtin, Event, Format, Frame, Frames, prelude::*};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const LONG: usize = 50_000;
+const LABEL: &str = "chat";
+
+fn manager() -> WebRtcManager {
+    let addresses = vec!["127.0.0.1:0".parse().expect("an address")];
+    WebRtcManager::new(WebRtcConfig {
+        addresses,
+        ..WebRtcConfig::default()
+    })
+    .expect("a manager")
+}
+
+/// What came back to the caller.
+#[derive(Debug, Default)]
+struct Returned {
+    text: bool,
+    long: bool,
+    sound: usize,
+}
+
+impl Returned {
+    fn is_all(&self) -> bool {
+        self.text && self.long && self.sound >= 10
+    }
+}
+
+/// Sends a text, a long message and sound until all of it has come back, then says so once.
+struct Caller {
+    host: Host,
+    returned: Returned,
+    tell: Option<mpsc::Sender<Returned>>,
+    sent: i64,
+    opus: u32,
+    text: u32,
+    bytes: u32,
+    chat: u16,
+    sound: u16,
+}
+
+/// Where the caller of this process's test tells.
+static TELL: std::sync::Mutex<Option<mpsc::Sender<Returned>>> = std::sync::Mutex::new(None);
+
+impl Node for Caller {
+    const NAME: &'static str = "caller";
+    const SUMMARY: &'static str = "Sends until all has come back";
+    const PORTS: &'static [Port] = &[Port::input("in"), Port::output("out").max_out(3)];
+
+    fn create(config: &Config) -> Result<Self> {
+        let host = config.host();
+        Ok(Caller {
+            host,
+            returned: Returned::default(),
+            tell: TELL
+                .lock()
+                .map_err(|_| Error::new("another test panicked"))?
+                .take(),
+            sent: 0,
+            opus: host.format_id(&Format::audio("opus", 48_000, 2))?,
+            text: host.format_id(&Format::data("text/plain"))?,
+            bytes: host.format_id(&Format::data("application/octet-stream"))?,
+            chat: host.stream_id(Kind::Data, LABEL)?,
+            sound: host.stream_id(Kind::Audio, "sound")?,
+        })
+    }
+
+    fn start(&mut self, _ctx: &mut Context) -> Result {
+        self.host.wake();
+        Ok(())
+    }
+
+    fn tick(&mut self, ctx: &mut Context) -> Result {
+        if self.returned.is_all() {
+            return Ok(());
+        }
+        // A valid Opus packet of one 20 ms frame, which no decoder will hear.
+        let sound = Frame::from_bytes(Kind::Audio, vec![0xfc, 0xff, 0xfe].into());
+        let pts = self.sent * 20_000_000;
+        ctx.emit(
+            1,
+            sound
+                .with_format_id(self.opus)
+                .with_stream(self.sound)
+                .with_pts(pts),
+        )?;
+        if self.sent % 10 == 0 {
+            let text = Frame::from_bytes(Kind::Data, "hello".into());
+            ctx.emit(1, text.with_format_id(self.text).with_stream(self.chat))?;
+            let long = Frame::from_bytes(Kind::Data, vec![7; LONG].into());
+            ctx.emit(1, long.with_format_id(self.bytes).with_stream(self.chat))?;
+        }
+        self.sent += 1;
+        self.host.wake_at(ctx.call_time() + 20_000_000);
+        Ok(())
+    }
+
+    fn process(&mut self, _port: usize, frames: &mut Frames, _ctx: &mut Context) -> Result {
+        for frame in frames.drain() {
+            let encoding = self
+                .host
+                .format(frame.format_id())
+                .unwrap_or_default()
+                .encoding;
+            match (frame.kind(), encoding.as_str()) {
+                (Kind::Audio, "opus") => self.returned.sound += 1,
+                (Kind::Data, "text/plain") => self.returned.text |= frame.payload() == b"hello",
+                (Kind::Data, _) => self.returned.long |= frame.payload() == vec![7; LONG],
+                _ => return Err(Error::new(format_args!("{frame:?} was never sent"))),
+            }
+        }
+        if self.returned.is_all()
+            && let Some(tell) = self.tell.take()
+        {
+            tell.send(std::mem::take(&mut self.returned))?;
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, _port: usize, event: Event, _ctx: &mut Context) -> Result<bool> {
+        Ok(event.kind == event::kind::KEYFRAME_REQUEST)
+    }
+}
+
+/// Carries the descriptions of `caller` and `callee` over, whole, and waits until both are connected.
+async fn connect(caller: &WebRtcManager, callee: &WebRtcManager) -> Result<(), ManagerError> {
+    caller.create_offer().await?;
+    let offer = caller.wait_for_ice_gathering().await?;
+    callee.handle_offer_and_create_answer(&offer).await?;
+    let answer = callee.wait_for_ice_gathering().await?;
+    caller.handle_answer(&answer).await?;
+    let (one, other) = tokio::join!(caller.wait_for_connection(), callee.wait_for_connection());
+    one.and(other)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_manager_sends_the_other_returns() {
+    let (tell, told) = mpsc::channel();
+    *TELL.lock().expect("no panic under the lock") = Some(tell);
+    let (caller, callee) = (manager(), manager());
+    let echo = Pipeline::new([
+        callee.create_source_node(),
+        TransformNode::new(Some),
+        callee.create_sink_node(),
+    ]);
+    let plugin = Builtin::new("caller", "1.0.0")
+        .with::<Caller>()
+        .into_plugin();
+    let call = Pipeline::new([
+        caller.create_source_node(),
+        PipelineNode::new("caller").of_plugin(&plugin),
+        caller.create_sink_node(),
+    ]);
+    let run = async {
+        caller.add_data_channel(LABEL).await?;
+        callee.start(&echo).await?;
+        connect(&caller, &callee).await?;
+        caller.start(&call).await
+    };
+    tokio::time::timeout(LIMIT, run)
+        .await
+        .expect("they connect in time")
+        .expect("they connect");
+    let returned = tokio::task::spawn_blocking(move || told.recv_timeout(LIMIT))
+        .await
+        .expect("no panic");
+    assert!(returned.expect("all comes back in time").is_all());
+
+    assert!(matches!(
+        callee.start(&echo).await,
+        Err(ManagerError::Running)
+    ));
+    let report = caller.close().await.expect("a pipeline ran");
+    assert!(
+        report.links.iter().all(|link| link.frames > 0),
+        "{report:#?}"
+    );
+    let report = callee.close().await.expect("a pipeline ran");
+    assert!(
+        report
+            .links
+            .iter()
+            .all(|link| link.frames > 0 && link.dropped == 0),
+        "{report:#?}"
+    );
+    assert!(
+        callee.close().await.is_none(),
+        "closing again finds nothing"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_hand_calls_that_do_not_fit_are_refused_with_the_reason() {
+    let (caller, callee) = (manager(), manager());
+    caller
+        .add_data_channel(LABEL)
+        .await
+        .expect("the first of its label");
+    let again = caller
+        .add_data_channel(LABEL)
+        .await
+        .expect_err("the second of its label");
+    assert!(again.to_string().contains(LABEL), "{again}");
+
+    let early = callee
+        .handle_answer("v=0\r\n")
+        .await
+        .expect_err("there was no offer");
+    assert!(!early.to_string().is_empty());
+    let offer = caller.create_offer().await.expect("an offer");
+    assert!(
+        callee
+            .handle_offer_and_create_answer("this is no SDP")
+            .await
+            .is_err()
+    );
+    assert!(
+        callee.handle_offer_and_create_answer(&offer).await.is_ok(),
+        "a bad offer spoils nothing"
+    );
+
+    // Polled in this order: the one waits on the connection that the other closes.
+    let both = async { tokio::join!(caller.wait_for_connection(), caller.close()) };
+    let (ended, _) = tokio::time::timeout(LIMIT, both).await.expect("in time");
+    assert!(
+        ended.is_err(),
+        "a closed connection is an error to who waits for it"
+    );
+    callee.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manager_can_be_used_again_after_close() {
+    let (caller, callee) = (manager(), manager());
+    for _ in 0..2 {
+        let run = async {
+            caller.add_data_channel(LABEL).await?;
+            connect(&caller, &callee).await
+        };
+        tokio::time::timeout(LIMIT, run)
+            .await
+            .expect("in time")
+            .expect("they connect");
+        tokio::join!(caller.close(), callee.close());
+    }
+}
