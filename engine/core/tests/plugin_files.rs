@@ -10,6 +10,7 @@ use std::{
 
 use levada_abi::{self as abi, NodeConfig, NodeHandle, Status, Text};
 use levada_engine::plugin::{LoadError, Loaded, inspect, load, trial};
+use object::{Object, ObjectSection};
 use plugin_support::{HOST, Random, compile, documented_c_source, edit, folder, gain};
 
 /// What trial children of this program run: see [`serve_in_trials`].
@@ -329,29 +330,6 @@ fn a_create_that_answers_an_error_is_no_reason_to_refuse() {
 }
 
 #[test]
-fn a_passed_trial_is_remembered_for_the_content() {
-    let folder = folder();
-    let memory = folder.path().join("trials");
-    let path = gain(folder.path());
-    serve_in_trials();
-    trial::remember_in(Some(memory.clone()));
-    load(&path, &HOST).expect("gain loads");
-    let entries = fs::read_dir(&memory).expect("the folder was made").count();
-    assert_eq!(entries, 1);
-    // A copy of the same content needs no trial: one that hangs up at once would fail it.
-    trial::serve_by_arguments(["--no-such-argument"]);
-    let copy = folder.path().join("copy.so");
-    fs::copy(&path, &copy).expect("the folder can be written");
-    load(&copy, &HOST).expect("the content has passed before");
-    // Other content does.
-    let mut bytes = fs::read(&path).expect("it was built");
-    bytes.push(0);
-    let other = write(folder.path(), "longer.so", &bytes);
-    let error = load(&other, &HOST).expect_err("the trial fails");
-    assert!(matches!(error, LoadError::Exited { .. }), "{error}");
-}
-
-#[test]
 fn a_plugin_written_in_c_runs() {
     let folder = folder();
     let Some(path) = compile(folder.path(), "invert", &documented_c_source()) else {
@@ -452,6 +430,98 @@ fn program_headers(bytes: &[u8]) -> std::ops::Range<usize> {
     let half = |at: usize| u16::from_ne_bytes(bytes[at..at + 2].try_into().expect("2 bytes"));
     let begin = word(32) as usize;
     begin..begin + usize::from(half(54)) * usize::from(half(56))
+}
+
+/// A number from the environment, for longer runs by hand: `LEVADA_SEED` and `LEVADA_FLIPS`, the bits
+/// flipped in each table.
+fn number(variable: &str, default: u64) -> u64 {
+    let value = std::env::var(variable).ok();
+    value.map_or(default, |v| v.parse().expect("a number"))
+}
+
+/// Some bits of a range of bytes; all of them where there are no more than asked for.
+fn some_bits(bytes: std::ops::Range<usize>, random: &mut Random, count: usize) -> Vec<usize> {
+    let all = bytes.len() * 8;
+    if all <= count {
+        return (bytes.start * 8..bytes.end * 8).collect();
+    }
+    (0..count)
+        .map(|_| bytes.start * 8 + random.below(all))
+        .collect()
+}
+
+/// Flips one bit after the other in gain's library and loads each outcome. That this process is there
+/// to count them is what the test is about.
+fn flip_bits(name: &str, bits: impl FnOnce(&[u8], &mut Random, usize) -> Vec<usize>) {
+    let folder = folder();
+    let original = fs::read(gain(folder.path())).expect("it was built");
+    let path = folder.path().join(name);
+    let mut random = Random(number("LEVADA_SEED", 0x1e7a_da00_0000_0001));
+    let count = number("LEVADA_FLIPS", 25) as usize;
+    let (mut loaded, mut refused, mut by_trial) = (0, 0, 0);
+    for bit in bits(&original, &mut random, count) {
+        let mut bytes = original.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, &bytes).expect("the folder can be written");
+        match try_load(&path) {
+            Ok(_) => loaded += 1,
+            Err(error) => {
+                refused += 1;
+                by_trial += usize::from(inspect::inspect(&path, &bytes).is_ok());
+                if number("LEVADA_SAY", 0) > 0 {
+                    eprintln!("byte {:#x} bit {}: {error}", bit / 8, bit % 8);
+                }
+            }
+        }
+    }
+    eprintln!("{name}: {loaded} loaded, {refused} refused, {by_trial} of them by a trial");
+    assert!(refused > 0, "some bits matter");
+}
+
+#[test]
+fn no_flipped_bit_of_the_elf_header_harms_the_host() {
+    flip_bits("header.so", |_, random, count| {
+        some_bits(0..64, random, count * 21)
+    });
+}
+
+#[test]
+fn no_flipped_bit_of_the_program_headers_harms_the_host() {
+    flip_bits("program.so", |bytes, random, count| {
+        some_bits(program_headers(bytes), random, count * 16)
+    });
+}
+
+#[test]
+fn no_flipped_bit_of_the_tables_that_the_loader_reads_harms_the_host() {
+    flip_bits("tables.so", |bytes, random, count| {
+        let file = object::File::parse(bytes).expect("the original is valid");
+        let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
+        let section_headers = word(40) as usize..bytes.len();
+        let names = [
+            ".dynsym",
+            ".dynstr",
+            ".gnu.hash",
+            ".gnu.version",
+            ".gnu.version_r",
+            ".dynamic",
+            ".rela.dyn",
+            ".rela.plt",
+            ".symtab",
+            ".strtab",
+            ".shstrtab",
+            ".levada",
+        ];
+        let tables = names.iter().filter_map(|name| {
+            let (begin, size) = file.section_by_name(name)?.file_range()?;
+            Some(begin as usize..(begin + size) as usize)
+        });
+        tables
+            .chain([section_headers])
+            .filter(|table| !table.is_empty())
+            .flat_map(|table| some_bits(table, random, count))
+            .collect()
+    });
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Reads an ELF shared library.
 //!
-//! Checked is what the system's loader relies on without looking: that program headers, loaded
-//! segments, sections and the dynamic symbol table lie within the file and within each other.
+//! Checked is what the system's loader relies on without looking: that program headers, segments and
+//! sections lie within the file and within each other; and, by `elf_tables`, what the dynamic
+//! section leads to.
 
 use std::path::Path;
 
@@ -10,10 +11,11 @@ use levada_abi::{C_ENTRY, NOTE_SECTION};
 use object::{
     NativeEndian as NE,
     elf::{self, FileHeader64, ProgramHeader64},
-    read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, SectionTable, Sym},
+    read::elf::{FileHeader, ProgramHeader, SectionHeader},
 };
 
 use super::{
+    elf_tables::{self, Dynamic, Image},
     error::LoadError,
     inspect::{Shape, damaged, in_file},
 };
@@ -23,6 +25,11 @@ type Segment = ProgramHeader64<NE>;
 
 /// Addresses and sizes beyond this are no user-space addresses.
 const MAX_ADDRESS: u64 = 1 << 47;
+
+/// Thread-local variables of one library take at most this, in bytes. A library that asks for more
+/// than there is ends the process when a thread first touches one.
+const MAX_TLS: u64 = 16 << 20;
+const MAX_TLS_ALIGN: u64 = 4096;
 
 /// This machine's name and its ELF number.
 const HOST: (&str, u16) = if cfg!(target_arch = "x86_64") {
@@ -76,30 +83,43 @@ pub(super) fn read<'a>(path: &Path, bytes: &'a [u8]) -> Result<Shape<'a>, LoadEr
         return Err(not_a_library(path, header.e_type(NE)));
     }
     let segments = segments(path, header, bytes)?;
-    let dynamic = dynamic_range(path, segments)?;
+    let image = Image::new(bytes, segments);
+    check_places(path, &image, header, segments)?;
 
     let table = u64::from(header.e_shnum(NE)) * u64::from(header.e_shentsize(NE));
-    in_file(
-        path,
-        "section headers",
-        (header.e_shoff(NE), table),
-        bytes.len(),
-    )?;
+    let table = (header.e_shoff(NE), table);
+    in_file(path, "section headers", table, bytes.len())?;
     let sections = header
         .sections(NE, bytes)
         .map_err(broken("its section headers are not valid"))?;
+    let mut symbol_count = 0;
     for section in sections.iter() {
         if let Some(range) = section.file_range(NE) {
             in_file(path, "sections", range, bytes.len())?;
         }
+        if section.sh_type(NE) == elf::SHT_DYNSYM {
+            symbol_count = section.sh_size(NE) / size_of::<elf::Sym64<NE>>() as u64;
+        }
     }
-    let mut shape = Shape::default();
-    read_symbols(path, bytes, &sections, &mut shape)?;
-    read_dynamic(path, bytes, dynamic, &sections, &mut shape)?;
-    shape.note = sections
-        .section_by_name(NE, NOTE_SECTION.as_bytes())
-        .and_then(|(_, section)| section.data(NE, bytes).ok());
-    Ok(shape)
+    let dynamic = dynamic(path, &image, segments)?;
+    let symbols =
+        elf_tables::check(&image, &dynamic, symbol_count).map_err(|what| damaged(path, what))?;
+    let has = |name: &str| symbols.defined().any(|defined| defined == name.as_bytes());
+    let is_relative = |list: &[u8]| {
+        let mut words = [&b"$ORIGIN"[..], b"${ORIGIN}"].into_iter();
+        words.any(|word| list.windows(word.len()).any(|w| w == word))
+    };
+    Ok(Shape {
+        has_c_entry: has(C_ENTRY),
+        has_root_module: has(ROOT_MODULE_LOADER_NAME),
+        needs_its_place: [elf::DT_RPATH, elf::DT_RUNPATH]
+            .into_iter()
+            .filter_map(|tag| dynamic.text(tag))
+            .any(is_relative),
+        note: sections
+            .section_by_name(NE, NOTE_SECTION.as_bytes())
+            .and_then(|(_, section)| section.data(NE, bytes).ok()),
+    })
 }
 
 fn check_machine(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
@@ -198,84 +218,77 @@ fn segments<'a>(path: &Path, header: &Header, bytes: &'a [u8]) -> Result<&'a [Se
     Ok(segments)
 }
 
-/// The dynamic section as the loader finds it: offset and size in the file.
-fn dynamic_range(path: &Path, segments: &[Segment]) -> Result<(u64, u64), LoadError> {
-    let mut of_kind = segments.iter().filter(|s| s.p_type(NE) == elf::PT_DYNAMIC);
-    let (Some(dynamic), None) = (of_kind.next(), of_kind.next()) else {
-        return Err(damaged(
-            path,
-            "it does not have exactly one dynamic segment",
-        ));
-    };
-    let (at, size) = (dynamic.p_vaddr(NE), dynamic.p_filesz(NE));
-    // Memory and file must show the loader the same bytes.
-    let inside = segments.iter().any(|s| {
-        s.p_type(NE) == elf::PT_LOAD
-            && at >= s.p_vaddr(NE)
-            && at + size <= s.p_vaddr(NE) + s.p_filesz(NE)
-            && at - s.p_vaddr(NE) == dynamic.p_offset(NE).wrapping_sub(s.p_offset(NE))
-    });
-    if !inside {
-        return Err(damaged(path, "its dynamic segment is not loaded"));
-    }
-    Ok((dynamic.p_offset(NE), size))
-}
-
-fn read_symbols(
+/// Checks the segments that describe parts of the loaded ones.
+fn check_places(
     path: &Path,
-    bytes: &[u8],
-    sections: &SectionTable<Header>,
-    shape: &mut Shape,
+    image: &Image,
+    header: &Header,
+    segments: &[Segment],
 ) -> Result<(), LoadError> {
-    let broken =
-        |e: object::read::Error| damaged(path, format!("its dynamic symbols are not valid ({e})"));
-    let symbols = sections
-        .symbols(NE, bytes, elf::SHT_DYNSYM)
-        .map_err(broken)?;
-    let strings = symbols.strings();
-    for symbol in symbols.iter() {
-        let name = symbol.name(NE, strings).map_err(broken)?;
-        if symbol.is_definition(NE, strings) {
-            shape.has_c_entry |= name == C_ENTRY.as_bytes();
-            shape.has_root_module |= name == ROOT_MODULE_LOADER_NAME.as_bytes();
+    for (n, s) in segments.iter().enumerate() {
+        let wrong = |what: &str| Err(damaged(path, format!("its program header {n} {what}")));
+        let (at, size) = (s.p_vaddr(NE), s.p_filesz(NE));
+        match s.p_type(NE) {
+            elf::PT_GNU_STACK if s.p_flags(NE).0 & elf::PF_X.0 != 0 => {
+                return wrong("asks for an executable stack (link with -z noexecstack)");
+            }
+            elf::PT_TLS if s.p_memsz(NE) > MAX_TLS || s.p_align(NE) > MAX_TLS_ALIGN => {
+                return wrong("has thread-local variables of an impossible size");
+            }
+            elf::PT_TLS if size > s.p_memsz(NE) => {
+                return wrong("has more bytes in the file than in memory");
+            }
+            elf::PT_PHDR if s.p_offset(NE) != header.e_phoff(NE) => {
+                return wrong("does not point to the program headers");
+            }
+            // Write-protected when the relocations are done: what is loaded matters, not the file,
+            // and some linkers round the end up to a page.
+            elf::PT_GNU_RELRO if !image.has_pages(at, s.p_memsz(NE)) => {
+                return wrong("reaches beyond the loaded segments");
+            }
+            elf::PT_PHDR
+            | elf::PT_TLS
+            | elf::PT_DYNAMIC
+            | elf::PT_NOTE
+            | elf::PT_GNU_PROPERTY
+            | elf::PT_GNU_EH_FRAME => {}
+            _ => continue,
+        }
+        // Memory and file must show the loader the same bytes.
+        let offset = usize::try_from(s.p_offset(NE)).unwrap_or(usize::MAX);
+        let is_there = match image.file(at, size) {
+            Some(bytes) => image.offset_of(bytes) == offset,
+            None => false,
+        };
+        if size > 0 && !is_there {
+            return wrong("is not part of a loaded segment");
         }
     }
     Ok(())
 }
 
-fn read_dynamic(
+/// The dynamic section as the loader finds it.
+fn dynamic<'a>(
     path: &Path,
-    bytes: &[u8],
-    (offset, size): (u64, u64),
-    sections: &SectionTable<Header>,
-    shape: &mut Shape,
-) -> Result<(), LoadError> {
-    let broken =
-        |e: object::read::Error| damaged(path, format!("its dynamic section is not valid ({e})"));
-    let count = size as usize / size_of::<elf::Dyn64<NE>>();
-    let entries: &[elf::Dyn64<NE>] = bytes
-        .get(offset as usize..)
-        .and_then(|rest| object::slice_from_bytes(rest, count).ok())
+    image: &Image<'a>,
+    segments: &[Segment],
+) -> Result<Dynamic<'a>, LoadError> {
+    let mut of_kind = segments.iter().filter(|s| s.p_type(NE) == elf::PT_DYNAMIC);
+    let (Some(segment), None) = (of_kind.next(), of_kind.next()) else {
+        return Err(damaged(
+            path,
+            "it does not have exactly one dynamic segment",
+        ));
+    };
+    let entries = image
+        .file(segment.p_vaddr(NE), segment.p_filesz(NE))
+        .and_then(|b| object::slice_from_bytes(b, b.len() / size_of::<elf::Dyn64<NE>>()).ok())
         .map(|(entries, _)| entries)
         .ok_or_else(|| damaged(path, "its dynamic section is not aligned"))?;
-    let strings = sections
-        .symbols(NE, bytes, elf::SHT_DYNSYM)
-        .map_err(broken)?
-        .strings();
-    for entry in entries {
-        match entry.d_tag(NE) {
-            elf::DT_NULL => return Ok(()),
-            elf::DT_FLAGS_1 if entry.d_val(NE) & elf::DF_1_PIE.0 != 0 => {
-                return Err(not_a_library(path, elf::ET_EXEC));
-            }
-            elf::DT_RPATH | elf::DT_RUNPATH => {
-                let value = entry.string(NE, strings).map_err(broken)?;
-                shape.needs_its_place |= [&b"$ORIGIN"[..], b"${ORIGIN}"]
-                    .iter()
-                    .any(|word| value.windows(word.len()).any(|w| w == *word));
-            }
-            _ => {}
-        }
+    let dynamic = Dynamic::read(image, entries).map_err(|what| damaged(path, what))?;
+    let flags = dynamic.get(elf::DT_FLAGS_1).unwrap_or(0);
+    if flags & elf::DF_1_PIE.0 != 0 {
+        return Err(not_a_library(path, elf::ET_EXEC));
     }
-    Err(damaged(path, "its dynamic section has no end"))
+    Ok(dynamic)
 }

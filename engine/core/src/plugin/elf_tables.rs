@@ -1,0 +1,489 @@
+//! Checks the tables of an ELF library that the system's loader follows without looking.
+//!
+//! The loader trusts indices, offsets and addresses in the dynamic section, in the symbol, version
+//! and hash tables and in the relocations. One wrong index makes it read or write beyond the
+//! library, and what lies there differs from process to process: a trial in a child may end well
+//! and the host crash all the same. So everything that leads out of the library is refused here,
+//! and what the trial has to find out happens inside the library, the same way in both processes.
+//!
+//! Layouts: System V ABI (gABI 4.3, chapter 5), the LSB's symbol versions, and the GNU hash table.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use object::{
+    NativeEndian as NE,
+    elf::{self, Dyn64, ProgramHeader64, Rela64, Sym64},
+    read::elf::{Dyn, ProgramHeader, Sym},
+};
+
+/// No table has a chain longer than this.
+const MAX_CHAIN: usize = 1 << 16;
+
+/// What is wrong, as the second half of "the file is damaged: ...".
+type Check<T = ()> = Result<T, String>;
+
+/// The library as it will lie in memory.
+pub(super) struct Image<'a> {
+    bytes: &'a [u8],
+    segments: &'a [ProgramHeader64<NE>],
+}
+
+impl<'a> Image<'a> {
+    /// `segments` have been checked to lie in `bytes`.
+    pub fn new(bytes: &'a [u8], segments: &'a [ProgramHeader64<NE>]) -> Image<'a> {
+        Image { bytes, segments }
+    }
+
+    fn load(&self, at: u64, len: u64) -> Option<&'a ProgramHeader64<NE>> {
+        let end = at.checked_add(len)?;
+        self.segments.iter().find(|s| {
+            s.p_type(NE) == elf::PT_LOAD
+                && at >= s.p_vaddr(NE)
+                && end <= s.p_vaddr(NE) + s.p_memsz(NE)
+        })
+    }
+
+    /// Bytes at an address, when they come from the file.
+    pub fn file(&self, at: u64, len: u64) -> Option<&'a [u8]> {
+        let load = self.load(at, len)?;
+        let offset = at - load.p_vaddr(NE);
+        if offset + len > load.p_filesz(NE) {
+            return None;
+        }
+        let begin = usize::try_from(load.p_offset(NE) + offset).ok()?;
+        self.bytes.get(begin..begin.checked_add(len as usize)?)
+    }
+
+    /// Whether addresses lie in a loaded segment and the rest of its last page.
+    pub fn has_pages(&self, at: u64, len: u64) -> bool {
+        let Some(load) = self.load(at, 0) else {
+            return false;
+        };
+        let end = load.p_vaddr(NE) + load.p_memsz(NE);
+        at.checked_add(len)
+            .is_some_and(|wanted| wanted <= end.next_multiple_of(load.p_align(NE).max(1)))
+    }
+
+    /// Where in the file a part of it begins that [`Image::file`] answered.
+    pub fn offset_of(&self, part: &[u8]) -> usize {
+        part.as_ptr().addr() - self.bytes.as_ptr().addr()
+    }
+
+    fn has(&self, at: u64, len: u64, flag: elf::ProgramFlags) -> bool {
+        self.load(at, len)
+            .is_some_and(|s| s.p_flags(NE).0 & flag.0 != 0)
+    }
+
+    fn has_tls(&self) -> bool {
+        self.segments.iter().any(|s| s.p_type(NE) == elf::PT_TLS)
+    }
+
+    fn number<const N: usize>(&self, at: u64) -> Option<[u8; N]> {
+        self.file(at, N as u64)?.first_chunk().copied()
+    }
+
+    fn u16(&self, at: u64) -> Option<u16> {
+        self.number(at).map(u16::from_ne_bytes)
+    }
+
+    fn u32(&self, at: u64) -> Option<u32> {
+        self.number(at).map(u32::from_ne_bytes)
+    }
+}
+
+/// The dynamic symbols, as the loader finds them.
+pub(super) struct Symbols<'a> {
+    symbols: &'a [Sym64<NE>],
+    strings: &'a [u8],
+}
+
+impl<'a> Symbols<'a> {
+    /// Names of the symbols that the library defines.
+    pub fn defined(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.symbols
+            .iter()
+            .filter(|s| s.st_shndx(NE) != elf::SHN_UNDEF)
+            .filter_map(|s| string(self.strings, s.st_name(NE).into()))
+    }
+}
+
+fn string(strings: &[u8], at: u64) -> Option<&[u8]> {
+    let rest = strings.get(usize::try_from(at).ok()?..)?;
+    Some(&rest[..rest.iter().position(|&b| b == 0)?])
+}
+
+/// The entries of the dynamic section; of a tag that is there twice, the loader takes the last.
+pub(super) struct Dynamic<'a> {
+    values: BTreeMap<i64, u64>,
+    strings: &'a [u8],
+}
+
+impl<'a> Dynamic<'a> {
+    /// Reads the entries and their string table.
+    pub fn read(image: &Image<'a>, entries: &[Dyn64<NE>]) -> Check<Dynamic<'a>> {
+        let end = entries
+            .iter()
+            .position(|e| e.d_tag(NE) == elf::DT_NULL)
+            .ok_or("its dynamic section has no end")?;
+        let entries = &entries[..end];
+        let values: BTreeMap<i64, u64> = entries
+            .iter()
+            .map(|e| (e.d_tag(NE).0, e.d_val(NE)))
+            .collect();
+        let mut dynamic = Dynamic {
+            values,
+            strings: &[],
+        };
+        dynamic.strings = dynamic
+            .table(image, elf::DT_STRTAB, elf::DT_STRSZ, "string table")?
+            .ok_or("it has no dynamic string table")?;
+        for entry in entries.iter().filter(|e| e.is_string(NE)) {
+            if string(dynamic.strings, entry.d_val(NE)).is_none() {
+                return Err("its dynamic section names a text outside the string table".into());
+            }
+        }
+        Ok(dynamic)
+    }
+
+    /// The value of a tag.
+    pub fn get(&self, tag: elf::DynamicTag) -> Option<u64> {
+        self.values.get(&tag.0).copied()
+    }
+
+    /// The text that the value of a tag names.
+    pub fn text(&self, tag: elf::DynamicTag) -> Option<&'a [u8]> {
+        string(self.strings, self.get(tag)?)
+    }
+
+    /// The table at the address in `at` of the size in `size`.
+    fn table(
+        &self,
+        image: &Image<'a>,
+        at: elf::DynamicTag,
+        size: elf::DynamicTag,
+        name: &str,
+    ) -> Check<Option<&'a [u8]>> {
+        match (self.get(at), self.get(size)) {
+            (None, None | Some(0)) => Ok(None),
+            (Some(at), Some(size)) => image
+                .file(at, size)
+                .map(Some)
+                .ok_or_else(|| format!("its {name} lies outside its segments")),
+            _ => Err(format!("its {name} has an address or a size but not both")),
+        }
+    }
+}
+
+/// Checks every table; `symbol_count` is what the section headers say.
+pub(super) fn check<'a>(
+    image: &Image<'a>,
+    dynamic: &Dynamic<'a>,
+    symbol_count: u64,
+) -> Check<Symbols<'a>> {
+    for (tag, size) in [
+        (elf::DT_SYMENT, size_of::<Sym64<NE>>()),
+        (elf::DT_RELAENT, size_of::<Rela64<NE>>()),
+        (elf::DT_RELRENT, 8),
+    ] {
+        if dynamic.get(tag).is_some_and(|said| said != size as u64) {
+            return Err("its dynamic section gives an entry an impossible size".into());
+        }
+    }
+    let symbols = symbols(image, dynamic, symbol_count)?;
+    versions(image, dynamic, symbol_count)?;
+    if let Some(at) = dynamic.get(elf::DT_GNU_HASH) {
+        gnu_hash(image, at, symbol_count).ok_or("its hash table leads outside its symbols")?;
+    }
+    if let Some(at) = dynamic.get(elf::DT_HASH) {
+        hash(image, at, symbol_count).ok_or("its old hash table leads outside its symbols")?;
+    }
+    relocations(image, dynamic, symbol_count)?;
+    for (at, size) in [
+        (elf::DT_INIT_ARRAY, elf::DT_INIT_ARRAYSZ),
+        (elf::DT_FINI_ARRAY, elf::DT_FINI_ARRAYSZ),
+    ] {
+        if let Some(array) = dynamic.table(image, at, size, "list of constructors")?
+            && array.len() % 8 != 0
+        {
+            return Err("its list of constructors is cut".into());
+        }
+    }
+    for tag in [elf::DT_INIT, elf::DT_FINI] {
+        if dynamic
+            .get(tag)
+            .is_some_and(|at| !image.has(at, 1, elf::PF_X))
+        {
+            return Err("its constructor is not code".into());
+        }
+    }
+    Ok(symbols)
+}
+
+fn symbols<'a>(image: &Image<'a>, dynamic: &Dynamic<'a>, count: u64) -> Check<Symbols<'a>> {
+    let symbols = dynamic
+        .get(elf::DT_SYMTAB)
+        .and_then(|at| image.file(at, count.checked_mul(24)?))
+        .and_then(|bytes| object::slice_from_bytes(bytes, count as usize).ok())
+        .map(|(symbols, _)| symbols)
+        .ok_or("its dynamic symbols lie outside its segments")?;
+    let symbols = Symbols {
+        symbols,
+        strings: dynamic.strings,
+    };
+    for s in symbols.symbols {
+        if string(symbols.strings, s.st_name(NE).into()).is_none() {
+            return Err("a dynamic symbol's name lies outside the string table".into());
+        }
+        let (at, kind) = (s.st_value(NE), s.st_type());
+        let is_ours = s.st_shndx(NE) != elf::SHN_UNDEF && s.st_shndx(NE) != elf::SHN_ABS;
+        let is_inside = match kind {
+            elf::STT_TLS => image.has_tls(),
+            elf::STT_FUNC | elf::STT_GNU_IFUNC => image.has(at, 1, elf::PF_X),
+            // One past the end is where `_end` and its like point.
+            _ => image.load(at, 0).is_some(),
+        };
+        if is_ours && !is_inside {
+            return Err("a dynamic symbol points outside the library".into());
+        }
+    }
+    Ok(symbols)
+}
+
+/// Checks that the version of every symbol is one that the library names.
+fn versions(image: &Image, dynamic: &Dynamic, symbol_count: u64) -> Check {
+    // 0 is a local, 1 a global symbol without version.
+    let mut known = BTreeSet::from([0, 1]);
+    let outside = || "its symbol versions lead outside their tables".to_owned();
+    if let Some(at) = dynamic.get(elf::DT_VERNEED) {
+        needed(image, dynamic, at, &mut known).ok_or_else(outside)?;
+    }
+    if let Some(at) = dynamic.get(elf::DT_VERDEF) {
+        defined(image, dynamic, at, &mut known).ok_or_else(outside)?;
+    }
+    let Some(at) = dynamic.get(elf::DT_VERSYM) else {
+        return Ok(());
+    };
+    let indices = image.file(at, symbol_count * 2).ok_or_else(outside)?;
+    let is_known = |pair: &[u8]| known.contains(&(u16::from_ne_bytes([pair[0], pair[1]]) & 0x7fff));
+    if !indices.chunks_exact(2).all(is_known) {
+        return Err("a symbol is of a version that the library does not name".into());
+    }
+    Ok(())
+}
+
+fn needed(image: &Image, dynamic: &Dynamic, mut at: u64, known: &mut BTreeSet<u16>) -> Option<()> {
+    for _ in 0..MAX_CHAIN {
+        if image.u16(at)? != 1 {
+            return None;
+        }
+        string(dynamic.strings, image.u32(at + 4)?.into())?;
+        let mut aux = at + u64::from(image.u32(at + 8)?);
+        loop {
+            string(dynamic.strings, image.u32(aux + 8)?.into())?;
+            // Each version has a number of its own, which bounds this chain as well.
+            if !known.insert(image.u16(aux + 6)? & 0x7fff) {
+                return None;
+            }
+            match image.u32(aux + 12)? {
+                0 => break,
+                next => aux += u64::from(next),
+            }
+        }
+        match image.u32(at + 12)? {
+            0 => return Some(()),
+            next => at += u64::from(next),
+        }
+    }
+    None
+}
+
+fn defined(image: &Image, dynamic: &Dynamic, mut at: u64, known: &mut BTreeSet<u16>) -> Option<()> {
+    for _ in 0..MAX_CHAIN {
+        if image.u16(at)? != 1 {
+            return None;
+        }
+        known.insert(image.u16(at + 4)? & 0x7fff);
+        let aux = at + u64::from(image.u32(at + 12)?);
+        string(dynamic.strings, image.u32(aux)?.into())?;
+        match image.u32(at + 16)? {
+            0 => return Some(()),
+            next => at += u64::from(next),
+        }
+    }
+    None
+}
+
+fn gnu_hash(image: &Image, at: u64, symbol_count: u64) -> Option<()> {
+    let buckets = image.u32(at)?;
+    let first = u64::from(image.u32(at + 4)?);
+    let filter = image.u32(at + 8)?;
+    let shift = image.u32(at + 12)?;
+    if buckets == 0 || !filter.is_power_of_two() || shift >= 64 {
+        return None;
+    }
+    let filter_at = at + 16;
+    image.file(filter_at, u64::from(filter) * 8)?;
+    let buckets_at = filter_at + u64::from(filter) * 8;
+    let words = image.file(buckets_at, u64::from(buckets) * 4)?;
+    let chains_at = buckets_at + u64::from(buckets) * 4;
+    let mut has_symbols = false;
+    for word in words.chunks_exact(4) {
+        let symbol = u64::from(u32::from_ne_bytes(word.try_into().ok()?));
+        has_symbols |= symbol != 0;
+        if symbol != 0 && !(first..symbol_count).contains(&symbol) {
+            return None;
+        }
+    }
+    if has_symbols {
+        // The last chain must end where the symbols do; then so does every other.
+        let chains = image.file(chains_at, symbol_count.checked_sub(first)? * 4)?;
+        let last = chains.last_chunk::<4>()?;
+        if u32::from_ne_bytes(*last) & 1 == 0 {
+            return None;
+        }
+    }
+    Some(())
+}
+
+fn hash(image: &Image, at: u64, symbol_count: u64) -> Option<()> {
+    let (buckets, chains) = (image.u32(at)?, image.u32(at + 4)?);
+    let words = image.file(at + 8, (u64::from(buckets) + u64::from(chains)) * 4)?;
+    let is_inside = |word: &[u8]| {
+        let symbol = u32::from_ne_bytes([word[0], word[1], word[2], word[3]]);
+        u64::from(symbol) < symbol_count && symbol < chains
+    };
+    (buckets > 0 && words.chunks_exact(4).all(is_inside)).then_some(())
+}
+
+/// What a relocation of this machine does.
+enum Kind {
+    Nothing,
+    /// Writes the address of a symbol.
+    Symbol,
+    /// Writes an address in the library.
+    Relative,
+    /// Calls a function in the library, and writes its answer.
+    Function,
+    /// Writes a thread-local variable's place, in so many bytes.
+    ThreadLocal(u64),
+    Unknown,
+}
+
+fn kind(number: u32) -> Kind {
+    let number = elf::RelocationType(number);
+    if cfg!(target_arch = "x86_64") {
+        match number {
+            elf::R_X86_64_NONE => Kind::Nothing,
+            elf::R_X86_64_64 | elf::R_X86_64_GLOB_DAT | elf::R_X86_64_JUMP_SLOT => Kind::Symbol,
+            elf::R_X86_64_RELATIVE => Kind::Relative,
+            elf::R_X86_64_IRELATIVE => Kind::Function,
+            elf::R_X86_64_DTPMOD64 | elf::R_X86_64_DTPOFF64 | elf::R_X86_64_TPOFF64 => {
+                Kind::ThreadLocal(8)
+            }
+            elf::R_X86_64_TLSDESC => Kind::ThreadLocal(16),
+            _ => Kind::Unknown,
+        }
+    } else if cfg!(target_arch = "aarch64") {
+        match number {
+            elf::R_AARCH64_NONE => Kind::Nothing,
+            elf::R_AARCH64_ABS64 | elf::R_AARCH64_GLOB_DAT | elf::R_AARCH64_JUMP_SLOT => {
+                Kind::Symbol
+            }
+            elf::R_AARCH64_RELATIVE => Kind::Relative,
+            elf::R_AARCH64_IRELATIVE => Kind::Function,
+            elf::R_AARCH64_TLS_DTPMOD | elf::R_AARCH64_TLS_DTPREL | elf::R_AARCH64_TLS_TPREL => {
+                Kind::ThreadLocal(8)
+            }
+            elf::R_AARCH64_TLSDESC => Kind::ThreadLocal(16),
+            _ => Kind::Unknown,
+        }
+    } else {
+        // Elsewhere only places and symbols are checked.
+        Kind::Symbol
+    }
+}
+
+fn relocations(image: &Image, dynamic: &Dynamic, symbol_count: u64) -> Check {
+    let relative_count = dynamic.get(elf::DT_RELACOUNT).unwrap_or(0);
+    let mut relatives = 0;
+    for (at, size) in [
+        (elf::DT_RELA, elf::DT_RELASZ),
+        (elf::DT_JMPREL, elf::DT_PLTRELSZ),
+    ] {
+        let Some(bytes) = dynamic.table(image, at, size, "table of relocations")? else {
+            continue;
+        };
+        let entries: &[Rela64<NE>] =
+            object::slice_from_bytes(bytes, bytes.len() / size_of::<Rela64<NE>>())
+                .map_err(|()| "its table of relocations is not aligned")?
+                .0;
+        if size_of_val(entries) != bytes.len() {
+            return Err("its table of relocations is cut".into());
+        }
+        for (n, entry) in entries.iter().enumerate() {
+            let kind = relocation(image, entry, symbol_count)
+                .ok_or_else(|| format!("its relocation {n} leads outside the library"))?;
+            if at == elf::DT_RELA && n as u64 == relatives && matches!(kind, Kind::Relative) {
+                relatives += 1;
+            }
+        }
+    }
+    if dynamic
+        .get(elf::DT_PLTREL)
+        .is_some_and(|tag| tag as i64 != elf::DT_RELA.0)
+    {
+        return Err("its relocations are of a kind that this machine does not have".into());
+    }
+    // The loader does not look at the types of that many.
+    if relative_count > relatives {
+        return Err("it counts more relative relocations than it has".into());
+    }
+    if let Some(bytes) =
+        dynamic.table(image, elf::DT_RELR, elf::DT_RELRSZ, "table of relocations")?
+    {
+        packed(image, bytes).ok_or("its packed relocations lead outside the library")?;
+    }
+    Ok(())
+}
+
+fn relocation(image: &Image, entry: &Rela64<NE>, symbol_count: u64) -> Option<Kind> {
+    let (info, addend) = (entry.r_info.get(NE), entry.r_addend.get(NE));
+    let kind = kind(info as u32);
+    let writes = match kind {
+        Kind::Nothing => return Some(kind),
+        Kind::ThreadLocal(bytes) => bytes,
+        _ => 8,
+    };
+    let has_place = image.has(entry.r_offset.get(NE), writes, elf::PF_W);
+    let is_sound = match kind {
+        Kind::Relative => image.load(addend as u64, 0).is_some(),
+        Kind::Function => image.has(addend as u64, 1, elf::PF_X),
+        Kind::ThreadLocal(_) => image.has_tls() || info >> 32 != 0,
+        Kind::Symbol | Kind::Nothing => true,
+        Kind::Unknown => false,
+    };
+    (has_place && is_sound && info >> 32 < symbol_count).then_some(kind)
+}
+
+/// Checks the places of relative relocations in the packed form (gABI, `DT_RELR`).
+fn packed(image: &Image, bytes: &[u8]) -> Option<()> {
+    let mut next = None;
+    for word in bytes.chunks(8) {
+        let word = u64::from_ne_bytes(word.try_into().ok()?);
+        if word & 1 == 0 {
+            if !image.has(word, 8, elf::PF_W) {
+                return None;
+            }
+            next = Some(word + 8);
+        } else {
+            let begin: u64 = next?;
+            for bit in (1..64).filter(|bit| word >> bit & 1 == 1) {
+                if !image.has(begin + (bit - 1) * 8, 8, elf::PF_W) {
+                    return None;
+                }
+            }
+            next = Some(begin + 63 * 8);
+        }
+    }
+    Some(())
+}
