@@ -229,7 +229,7 @@ typedef struct LevadaPortDesc {
     uint32_t flags;       /* LEVADA_PORT_* */
     LevadaText formats;   /* patterns separated by spaces: *, audio/f32 audio/s16, ... */
     uint32_t forwards_to; /* input: output port for what is left in the slots; LEVADA_NOWHERE */
-    uint32_t max_out;     /* output: frames emitted at most for each input frame */
+    uint32_t max_out;     /* output: frames out at most for each input frame, forwarded ones too */
 } LevadaPortDesc;
 
 #define LEVADA_PARAM_FLOAT 0u
@@ -287,7 +287,7 @@ typedef struct LevadaNodeVTable {
     /* Makes an instance in `memory` (state_size, state_align; its address is fixed for life). On
      * failure the memory counts as unused. */
     LevadaStatus (*create_at)(void *memory, const LevadaNodeConfig *config);
-    /* Begins work: from here on the node may ingest and set timers. */
+    /* Begins work: from here on the node may ingest and set timers. It cannot emit yet. */
     LevadaStatus (*start)(void *node, const LevadaContext *ctx);
     /* Takes a batch at an input port. A frame is the node's once it has emptied the slot; what lies
      * in the slots on return is forwarded on success, and released and counted on failure. */

@@ -293,6 +293,11 @@ fn a_plugin_that_misbehaves_is_refused_before_the_host_opens_it() {
             "node type \"invert\", port 0: forwards to port 7, which is no output",
         ),
         (
+            "dead_end",
+            edit(&good, "LEVADA_NOWHERE, 1 }", "LEVADA_NOWHERE, 0 }"),
+            "node type \"invert\", port 0: forwards to port 1, whose max_out of 0 lets nothing out",
+        ),
+        (
             "bad_align",
             edit(&good, "sizeof(void *)", "3"),
             "has a state_align of 3",
@@ -312,6 +317,31 @@ fn a_plugin_that_misbehaves_is_refused_before_the_host_opens_it() {
             "{name}: {words:?} is not in: {error}"
         );
     }
+}
+
+#[test]
+fn a_library_that_looks_for_others_beside_itself_finds_them() {
+    let folder = folder();
+    let helper = "int help(void);\nint help(void) { return 0; }\n";
+    if compile(folder.path(), "helper", helper).is_none() {
+        return;
+    }
+    let create = "static LevadaStatus create_at(void *memory, const LevadaNodeConfig *config)\n{\n";
+    let source = edit(
+        &documented_c_source(),
+        create,
+        &format!("int help(void);\n{create}    if (help()) return LEVADA_FAILED;\n"),
+    );
+    let arguments = ["-lhelper", "-Wl,-rpath,$ORIGIN"];
+    let path = plugin_support::compile_with(folder.path(), "helped", &source, &arguments)
+        .expect("the compiler was there before");
+    let loaded = try_load(&path).expect("it finds its helper");
+    assert_eq!(run_invert(&loaded, &[1], true), [254]);
+    let leftover = fs::read_dir(folder.path())
+        .expect("it is there")
+        .filter_map(Result::ok)
+        .find(|entry| entry.file_name().to_string_lossy().starts_with('.'));
+    assert!(leftover.is_none(), "the copy's name is gone: {leftover:?}");
 }
 
 #[test]

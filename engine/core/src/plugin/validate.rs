@@ -295,9 +295,15 @@ unsafe fn port(
     }
     let to = port.forwards_to;
     if port.direction == direction::INPUT && to != NOWHERE {
-        let output = all.get(to as usize).map(|p| p.direction);
-        if output != Some(direction::OUTPUT) {
-            return fault(&place, format!("forwards to port {to}, which is no output"));
+        match all.get(to as usize) {
+            Some(output) if output.direction == direction::OUTPUT => {
+                if output.max_out == 0 {
+                    let cause =
+                        format!("forwards to port {to}, whose max_out of 0 lets nothing out");
+                    return fault(&place, cause);
+                }
+            }
+            _ => return fault(&place, format!("forwards to port {to}, which is no output")),
         }
     }
     if port.direction == direction::OUTPUT && port.max_out > MAX_OUT {

@@ -74,6 +74,16 @@ pub fn edit(source: &str, from: &str, to: &str) -> String {
 /// Compiles C to `lib<name>.so`. `None` when this machine has no C compiler, which in CI is a
 /// failure.
 pub fn compile(folder: &Path, name: &str, source: &str) -> Option<PathBuf> {
+    compile_with(folder, name, source, &[])
+}
+
+/// [`compile`] with further arguments for the compiler.
+pub fn compile_with(
+    folder: &Path,
+    name: &str,
+    source: &str,
+    arguments: &[&str],
+) -> Option<PathBuf> {
     let file = folder.join(name).with_extension("c");
     std::fs::write(&file, source).expect("the folder can be written");
     let library = folder.join(format!("lib{name}.so"));
@@ -92,6 +102,9 @@ pub fn compile(folder: &Path, name: &str, source: &str) -> Option<PathBuf> {
         .arg(workspace().join("abi/include"))
         .arg("-o")
         .args([&library, &file])
+        .arg("-L")
+        .arg(folder)
+        .args(arguments)
         .output();
     match run {
         Ok(output) => {
