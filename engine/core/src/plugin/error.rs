@@ -172,7 +172,7 @@ pub enum LoadError {
     Layout {
         /// The file.
         path: PathBuf,
-        /// The first difference.
+        /// The innermost difference.
         reason: String,
     },
     /// A descriptor breaks the contract.

@@ -10,6 +10,7 @@
 
 mod copy;
 mod elf;
+mod elf_relocations;
 mod elf_tables;
 mod error;
 pub mod inspect;

@@ -69,18 +69,27 @@ fn root_module(path: &Path, header: AbiHeaderRef) -> Result<PluginModuleRef, Loa
     if let Err(error) = check_layout_compatibility(ours, theirs)
         && check_layout_compatibility(theirs, ours).is_err()
     {
-        return Err(differs(first_difference(&error.to_string())));
+        return Err(differs(innermost_difference(&error.to_string())));
     }
     // SAFETY: the layouts have just been compared.
     unsafe { header.init_root_module_with_unchecked_layout::<PluginModuleRef>() }
         .map_err(|e| differs(first_sentence(&e.to_string())))
 }
 
-/// Condenses abi_stable's report, which prints both types in full (57 KB for ours), to the first
-/// thing that differs.
-fn first_difference(report: &str) -> String {
-    let at = report.rfind("Error:").unwrap_or(0);
-    first_sentence(&report[at..])
+/// Condenses abi_stable's report, which prints every type in full (57 KB for ours), to the innermost
+/// difference, which comes last, and the field that it is about.
+fn innermost_difference(report: &str) -> String {
+    let Some((before, difference)) = report.rsplit_once("Error:") else {
+        return first_sentence(report);
+    };
+    let difference = first_sentence(difference);
+    match before.rsplit_once("field_name:") {
+        Some((_, field)) => {
+            let field = field.lines().next().unwrap_or_default();
+            format!("field {}: {difference}", field.trim())
+        }
+        None => difference,
+    }
 }
 
 /// The words of a text up to its first empty line, at most 200 characters of them.
@@ -97,4 +106,42 @@ fn first_sentence(text: &str) -> String {
 fn one_line(message: &str, copy: &Path, path: &Path) -> String {
     let message = message.replace(&*copy.to_string_lossy(), &path.to_string_lossy());
     first_sentence(&message.replace('\n', " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    mod theirs {
+        #[repr(C)]
+        #[derive(abi_stable::StableAbi)]
+        pub struct Thing {
+            pub first: u32,
+            pub second: u64,
+        }
+    }
+
+    mod ours {
+        #[repr(C)]
+        #[derive(abi_stable::StableAbi)]
+        pub struct Thing {
+            pub first: u32,
+            pub second: i32,
+        }
+    }
+
+    #[test]
+    fn a_layout_that_differs_is_told_in_a_few_words() {
+        let report = check_layout_compatibility(
+            <ours::Thing as StableAbi>::LAYOUT,
+            <theirs::Thing as StableAbi>::LAYOUT,
+        )
+        .expect_err("the types differ")
+        .to_string();
+        let short = innermost_difference(&report);
+        assert_eq!(
+            short,
+            "field second: mismatched type Expected: i32 Found: u64"
+        );
+    }
 }
