@@ -1,4 +1,5 @@
 //! The engine's clock: ns since the process first asked, monotonic.
+#![forbid(unsafe_code)]
 
 use std::{sync::OnceLock, time::Instant};
 

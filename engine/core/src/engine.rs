@@ -1,4 +1,5 @@
 //! [`Engine`]: the threads and the memory that sessions share.
+#![forbid(unsafe_code)]
 
 use std::sync::{Arc, atomic::Ordering};
 

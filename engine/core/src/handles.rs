@@ -2,6 +2,7 @@
 //!
 //! The table is one for the process, because the functions of the host's vtable know nothing but the
 //! handle. Looking up takes no lock; a handle whose generation is not the slot's is stale.
+#![forbid(unsafe_code)]
 
 use std::sync::{
     Arc, Mutex, OnceLock, PoisonError,

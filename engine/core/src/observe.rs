@@ -2,6 +2,7 @@
 //!
 //! Each counter has one writer at a time (the thread that runs its segment), so writing is a plain
 //! load and store; readers may see a count that is a moment old.
+#![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

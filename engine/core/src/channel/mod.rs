@@ -10,6 +10,7 @@
 //! when the channel is at most half full and the mark is there, it clears the mark and wakes the
 //! producer's segment. Mark and look on one side, take and look on the other, each with a
 //! sequentially consistent fence between, so that at least one of the two sees the other.
+#![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 

@@ -3,6 +3,7 @@
 //! Each table only grows, up to a bound, and lives as long as its session, so a reference into it
 //! stays valid without counting. Looking an entry up takes no lock; adding one does, which happens
 //! a few times in a session's life.
+#![forbid(unsafe_code)]
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 

@@ -4,6 +4,7 @@
 //! source's frames wait) and pushes each through the nodes depth first. Frames stay where they are
 //! in memory: a batch is an array of slots that the nodes edit in place, and moves to another array
 //! only where a node emits, a channel carries it, or an output feeds several links.
+#![forbid(unsafe_code)]
 
 use std::sync::Arc;
 

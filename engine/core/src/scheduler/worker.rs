@@ -6,6 +6,7 @@
 //! segment wakes one sleeper if there is one. Announce and look on one side, queue and look for
 //! sleepers on the other, each with a sequentially consistent fence between: at least one of the two
 //! sees the other, so no segment is left lying with all workers asleep.
+#![forbid(unsafe_code)]
 
 use std::{
     collections::{BTreeSet, HashMap},
