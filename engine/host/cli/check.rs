@@ -8,8 +8,10 @@ use serde_json::json;
 
 use super::{Outcome, load, print, print_json};
 
-/// Reads a graph file, builds and loads its plugins, and prints every problem at once, or how the
-/// graph will run: segments, threads, channels.
+/// Prints every problem of a graph at once, or how it will run.
+///
+/// Reads the graph file, builds and loads the plugins that it names, and validates it. Without a
+/// problem it prints the plan: segments, the threads that run them, and channels.
 #[derive(Args)]
 pub struct Check {
     /// The graph file.

@@ -14,7 +14,7 @@ use levada::{
 
 use super::{Failure, Outcome, print, print_json};
 
-/// Lists the node types that are linked in, or describes one, or those of a plugin file.
+/// Lists node types, or describes one or those of a plugin file.
 #[derive(Args)]
 pub struct Inspect {
     /// A node type, or the file of a plugin's library; without it all node types are listed.

@@ -17,9 +17,9 @@ use super::{Failure, Outcome, load, print_json, say};
 /// How long a session may drain at the end.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Runs a graph until it ends by itself, the duration is over, or Ctrl-C; then says what it did.
+/// Runs a graph and says what it did.
 ///
-/// A graph with WebRTC nodes is a template: the command starts a web server, prints its URL, and gives
+/// It runs until it ends by itself, the duration is over, or Ctrl-C. A graph with WebRTC nodes is a template: the command starts a web server, prints its URL, and gives
 /// every browser that opens it a session of its own.
 #[derive(Args)]
 pub struct Run {

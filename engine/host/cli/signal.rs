@@ -7,8 +7,9 @@ use levada::signaling::{Mode, Server, ServerConfig};
 
 use super::{Failure, Outcome, run::ctrl_c, say};
 
-/// Relays between two peers of a room: a page and an application. Serves the page, and never touches
-/// media.
+/// Relays signaling between a page and an application, and serves the page.
+///
+/// Two peers of a room exchange their descriptions through it; media never passes.
 #[derive(Args)]
 pub struct Signal {
     /// Where to listen; port 0 takes a free one.

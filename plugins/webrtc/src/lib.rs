@@ -31,7 +31,7 @@ pub use session::{Session, SessionError};
 
 /// The node types of this crate, for a host to register: `webrtc-source` and `webrtc-sink`.
 pub fn plugin() -> levada_plugin::Plugin {
-    levada_plugin::Builtin::new("webrtc", env!("CARGO_PKG_VERSION"))
+    levada_plugin::Builtin::new("levada-webrtc", env!("CARGO_PKG_VERSION"))
         .with::<source::Source>()
         .with::<sink::Sink>()
         .into_plugin()
