@@ -100,7 +100,7 @@ impl Node for Caller {
             ctx.emit(1, long.with_format_id(self.bytes).with_stream(self.chat))?;
         }
         self.sent += 1;
-        self.host.wake_at(ctx.call_time() + 20_000_000);
+        self.host.wake_at(ctx.now() + 20_000_000);
         Ok(())
     }
 

@@ -273,7 +273,6 @@ typedef struct LevadaNodeConfig {
 /* How a node hands frames on during a call: valid during that call, on its thread only. */
 typedef struct LevadaContext {
     void *call;  /* first argument of emit */
-    int64_t now; /* the host's clock at the beginning of the call, ns */
     /* Takes a frame for an output port and empties the slot. LEVADA_FULL beyond max_out,
      * LEVADA_INVALID for a port that is no output: then the frame stays. */
     LevadaStatus (*emit)(void *call, uint32_t port, LevadaFrame *frame);

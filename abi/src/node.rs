@@ -150,8 +150,6 @@ pub struct NodeConfig {
 pub struct Context {
     /// Passed back as the first argument of `emit`.
     pub call: *mut c_void,
-    /// The host's clock at the beginning of the call, ns.
-    pub now: i64,
     /// Takes a frame for an output port, emptying the slot. `FULL`, and the frame stays, beyond the
     /// port's `max_out`; `INVALID` for a port that is no output. Frames for an unlinked port are
     /// released and counted.

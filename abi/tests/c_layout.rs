@@ -98,7 +98,7 @@ fn structs() -> String {
         params_len = "params_len", linked_ports = "linked_ports", host = "host", data = "data",
     });
     layout!(out: "LevadaContext" = abi::Context as Context {
-        call = "call", now = "now", emit = "emit",
+        call = "call", emit = "emit",
     });
     layout!(out: "LevadaNodeVTable" = abi::NodeVTable as NodeVTable {
         size = "size", create_at = "create_at", start = "start", process = "process",

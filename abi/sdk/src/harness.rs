@@ -22,6 +22,7 @@
 
 use std::{
     alloc::Layout,
+    cell::Cell,
     ffi::c_void,
     marker::PhantomData,
     sync::{
@@ -72,12 +73,16 @@ struct Told {
     raised: Vec<(u32, Event)>,
     ingested: Vec<(usize, Frame)>,
     deadline: Option<i64>,
-    now: i64,
 }
 
 /// Harnesses of this process by the slot of their node's handle.
 static TOLD: Mutex<Vec<(u32, Told)>> = Mutex::new(Vec::new());
 static NEXT: AtomicU32 = AtomicU32::new(1);
+
+thread_local! {
+    /// The clock that nodes under test see on this thread.
+    static NOW: Cell<i64> = const { Cell::new(0) };
+}
 
 fn told() -> MutexGuard<'static, Vec<(u32, Told)>> {
     // A test that panicked while holding the lock leaves data that is still whole.
@@ -192,10 +197,8 @@ impl<N: Node> Harness<N> {
             ports: ports(&self.desc),
             batch: batch.max(1),
         };
-        let now = with_told(self.handle, 0, |told| told.now);
         let context = abi::Context {
             call: (&raw mut call).cast(),
-            now,
             emit,
         };
         // SAFETY: the vtable of a node type is static.
@@ -246,7 +249,7 @@ impl<N: Node> Harness<N> {
     /// # Errors
     /// What the node answered.
     pub fn tick(&mut self, now_ns: i64) -> Result<Output> {
-        with_told(self.handle, (), |told| told.now = now_ns);
+        NOW.set(now_ns);
         self.call(0, |vtable, node, ctx| {
             // SAFETY: a live instance, and a context for the call.
             unsafe { (vtable.tick)(node, ctx) }
@@ -593,7 +596,7 @@ unsafe extern "C" fn host_timer(_: *mut c_void, node: NodeHandle, deadline_ns: i
 }
 
 unsafe extern "C" fn host_now(_: *mut c_void) -> i64 {
-    0
+    NOW.get()
 }
 
 unsafe extern "C" fn host_raise(

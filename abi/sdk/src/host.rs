@@ -208,12 +208,6 @@ impl<'a> Context<'a> {
         Context { host, call }
     }
 
-    /// The host's clock at the beginning of the call, ns.
-    #[must_use]
-    pub fn call_time(&self) -> i64 {
-        self.call.now
-    }
-
     /// Hands a frame on at an output port.
     ///
     /// # Errors

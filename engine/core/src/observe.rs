@@ -1,7 +1,8 @@
 //! Counters of nodes and links, and the report made of them.
 //!
-//! Each counter has one writer at a time (the thread that runs its segment), so writing is a plain
-//! load and store; readers may see a count that is a moment old.
+//! What passes is counted once, on its link, by the thread that runs the segment behind the link's
+//! output: a plain load and store. A node's counts follow from those of its links. Readers may see a
+//! count that is a moment old.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,8 +35,6 @@ impl Counter {
 /// A node's counters.
 #[derive(Default)]
 pub(crate) struct NodeCounters {
-    pub frames_in: Counter,
-    pub frames_out: Counter,
     /// Frames emitted at ports that are not linked.
     pub unlinked: Counter,
     /// Written by whichever thread declares a copy.

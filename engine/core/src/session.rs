@@ -27,9 +27,9 @@ use crate::{
         pool::Pool,
         tables::{Formats, Streams},
     },
-    graph::{Class, ParamValue, Plan, PortRef},
+    graph::{Class, ParamValue, Plan, PortRef, Route},
     handles,
-    observe::{LinkCounters, NodeCounters, Report},
+    observe::{Counter, LinkCounters, NodeCounters, Report},
     plugin::instance::{Failed, Instance, StateBlock},
     scheduler::{
         segment::{Fault, Next, Segment},
@@ -125,6 +125,8 @@ pub struct Session {
     /// By segment: an event or a tick waits for one of its nodes.
     called: Box<[AtomicBool]>,
     pub(crate) channels: Box<[Channel]>,
+    /// By channel: frames that its consumer has taken.
+    pub(crate) arrived: Box<[Counter]>,
     pub(crate) ingress: Box<[ArrayQueue<Frame>]>,
     pub(crate) nodes: Box<[NodeState]>,
     pub(crate) node_counters: Box<[NodeCounters]>,
@@ -202,6 +204,7 @@ impl Session {
                 .iter()
                 .map(|c| Channel::new(c.policy, c.capacity))
                 .collect(),
+            arrived: plan.channels.iter().map(|_| Counter::default()).collect(),
             ingress: plan
                 .ingress
                 .iter()
@@ -362,16 +365,29 @@ impl Session {
     #[must_use]
     pub fn report(&self) -> Report {
         let mut report = self.plan.report();
-        for (node, counters) in report.nodes.iter_mut().zip(&self.node_counters) {
-            node.frames_in = counters.frames_in.get();
-            node.unlinked = counters.unlinked.get();
-            node.frames_out = counters.frames_out.get() + node.unlinked;
-            node.dropped = counters.dropped.get();
-            node.bytes_copied = counters.bytes_copied.get();
-        }
         for (link, counters) in report.links.iter_mut().zip(&self.link_counters) {
             link.frames = counters.frames.get();
             link.dropped = counters.dropped.get();
+        }
+        for (index, node) in report.nodes.iter_mut().enumerate() {
+            let (counters, plan) = (&self.node_counters[index], &self.plan.nodes[index]);
+            node.unlinked = counters.unlinked.get();
+            node.dropped = counters.dropped.get();
+            node.bytes_copied = counters.bytes_copied.get();
+            // What passes a port is counted once, on its links.
+            let arrived = |link: usize| match self.plan.routes[link] {
+                Route::Inline => report.links[link].frames,
+                Route::Channel(channel) => self.arrived[channel].get(),
+            };
+            node.frames_in = plan
+                .ports
+                .iter()
+                .filter_map(|port| port.link)
+                .map(arrived)
+                .sum();
+            let sent = plan.ports.iter().filter_map(|port| port.links.first());
+            node.frames_out =
+                node.unlinked + sent.map(|link| report.links[*link].frames).sum::<u64>();
         }
         report.sessions = 1;
         report.failed = u64::from(self.failure.get().is_some());

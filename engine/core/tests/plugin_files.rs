@@ -407,7 +407,6 @@ fn run_invert(loaded: &Loaded, payload: &[u8], is_writable: bool) -> Vec<u8> {
     };
     let ctx = abi::Context {
         call: std::ptr::null_mut(),
-        now: 0,
         emit,
     };
     let mut frame = abi::Frame {

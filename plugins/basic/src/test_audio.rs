@@ -105,7 +105,7 @@ impl Node for TestAudio {
 
     fn tick(&mut self, ctx: &mut Context) -> Result {
         let due = self.start + self.block * BLOCK_NS;
-        if ctx.call_time() >= due {
+        if ctx.now() >= due {
             ctx.emit(0, self.make_block()?)?;
             self.block += 1;
         }

@@ -124,14 +124,15 @@ impl Node for Probe {
     }
 
     fn observe(&mut self, _port: usize, frames: &[Frame], ctx: &mut Context) -> Result {
+        let now = ctx.now();
         for frame in frames {
-            self.look(frame, ctx.call_time());
+            self.look(frame, now);
         }
-        if self.every_ns > 0 && ctx.call_time() >= self.next {
+        if self.every_ns > 0 && now >= self.next {
             if self.next > 0 {
                 self.say();
             }
-            self.next = ctx.call_time() + self.every_ns;
+            self.next = now + self.every_ns;
         }
         Ok(())
     }

@@ -209,7 +209,7 @@ impl Sink {
     }
 
     fn ask_for_keyframe(&mut self, ctx: &Context) {
-        self.asked_ns = ctx.call_time();
+        self.asked_ns = ctx.now();
         self.requests.keyframe_wanted();
     }
 
@@ -217,7 +217,7 @@ impl Sink {
         let inter = codec.is_inter_coded();
         if inter && self.await_keyframe && !frame.has(flags::KEYFRAME) {
             // The one that was asked for may have been lost as well.
-            if ctx.call_time().saturating_sub(self.asked_ns) >= KEYFRAME_INTERVAL_NS {
+            if ctx.now().saturating_sub(self.asked_ns) >= KEYFRAME_INTERVAL_NS {
                 self.ask_for_keyframe(ctx);
             }
             return ctx.dropped(1);

@@ -7,7 +7,10 @@ use std::{alloc::Layout, ffi::c_void, ptr::NonNull, sync::Arc};
 
 use levada_abi::{Context, Event, Frame, NodeConfig, NodeVTable, Plugin, Status};
 
-use super::registry::NodeType;
+use super::{
+    outputs::{Outputs, emit},
+    registry::NodeType,
+};
 
 /// A node's function answered a failure; its text, if it gave one, is with the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,47 +76,6 @@ impl StateLayout {
     }
 }
 
-/// What a call emits, by port.
-#[derive(Default)]
-pub(crate) struct Outputs {
-    pub ports: Vec<OutputPort>,
-}
-
-/// One port's part of [`Outputs`]; inputs have a limit of zero and stay empty.
-#[derive(Default)]
-pub(crate) struct OutputPort {
-    pub frames: Vec<Frame>,
-    /// Frames that the running call may emit here.
-    pub limit: usize,
-    pub is_output: bool,
-    pub is_linked: bool,
-    /// Frames that were emitted while the port is not linked.
-    pub unlinked: u64,
-}
-
-unsafe extern "C" fn emit(call: *mut c_void, port: u32, frame: *mut Frame) -> Status {
-    // SAFETY: `call` is the `Outputs` of the call that is running on this thread, and `frame` a slot
-    // (contract of `Context`).
-    let (outputs, slot) = unsafe { (&mut *call.cast::<Outputs>(), &mut *frame) };
-    let Some(port) = outputs.ports.get_mut(port as usize).filter(|p| p.is_output) else {
-        return Status::INVALID;
-    };
-    if slot.is_empty_slot() {
-        return Status::OK;
-    }
-    if port.limit == 0 {
-        return Status::FULL;
-    }
-    port.limit -= 1;
-    let frame = std::mem::take(slot);
-    if port.is_linked {
-        port.frames.push(frame);
-    } else {
-        port.unlinked += 1;
-    }
-    Status::OK
-}
-
 /// A node of a session. Dropping it destroys the node.
 pub(crate) struct Instance {
     state: *mut c_void,
@@ -163,20 +125,18 @@ impl Instance {
     fn with_context(
         &mut self,
         outputs: &mut Outputs,
-        now: i64,
         f: impl FnOnce(&NodeVTable, *mut c_void, &Context) -> Status,
     ) -> Result<(), Failed> {
         let context = Context {
             call: std::ptr::from_mut(outputs).cast(),
-            now,
             emit,
         };
         check(f(self.vtable(), self.state, &context))
     }
 
-    pub fn start(&mut self, outputs: &mut Outputs, now: i64) -> Result<(), Failed> {
+    pub fn start(&mut self, outputs: &mut Outputs) -> Result<(), Failed> {
         // SAFETY: a live instance, called by its only user; here and in the functions below.
-        self.with_context(outputs, now, |vtable, state, ctx| unsafe {
+        self.with_context(outputs, |vtable, state, ctx| unsafe {
             (vtable.start)(state, ctx)
         })?;
         self.started = true;
@@ -188,11 +148,10 @@ impl Instance {
         port: usize,
         frames: &mut [Frame],
         outputs: &mut Outputs,
-        now: i64,
     ) -> Result<(), Failed> {
         let (at, count) = (frames.as_mut_ptr(), frames.len() as u32);
         // SAFETY: `count` slots that are the node's for the call.
-        self.with_context(outputs, now, |vtable, state, ctx| unsafe {
+        self.with_context(outputs, |vtable, state, ctx| unsafe {
             (vtable.process)(state, port as u32, at, count, ctx)
         })
     }
@@ -202,18 +161,17 @@ impl Instance {
         port: usize,
         frames: &[Frame],
         outputs: &mut Outputs,
-        now: i64,
     ) -> Result<(), Failed> {
         let (at, count) = (frames.as_ptr(), frames.len() as u32);
         // SAFETY: `count` frames that nobody writes during the call.
-        self.with_context(outputs, now, |vtable, state, ctx| unsafe {
+        self.with_context(outputs, |vtable, state, ctx| unsafe {
             (vtable.observe)(state, port as u32, at, count, ctx)
         })
     }
 
-    pub fn tick(&mut self, outputs: &mut Outputs, now: i64) -> Result<(), Failed> {
+    pub fn tick(&mut self, outputs: &mut Outputs) -> Result<(), Failed> {
         // SAFETY: as in `start`.
-        self.with_context(outputs, now, |vtable, state, ctx| unsafe {
+        self.with_context(outputs, |vtable, state, ctx| unsafe {
             (vtable.tick)(state, ctx)
         })
     }
@@ -224,10 +182,9 @@ impl Instance {
         port: usize,
         event: Event,
         outputs: &mut Outputs,
-        now: i64,
     ) -> Result<bool, Failed> {
         // SAFETY: as in `start`; the event is valid for the call.
-        let answer = self.with_context(outputs, now, |vtable, state, ctx| unsafe {
+        let answer = self.with_context(outputs, |vtable, state, ctx| unsafe {
             (vtable.event)(state, port as u32, &raw const event, ctx)
         });
         match answer {
@@ -237,9 +194,9 @@ impl Instance {
         }
     }
 
-    pub fn drain(&mut self, outputs: &mut Outputs, now: i64) -> Result<(), Failed> {
+    pub fn drain(&mut self, outputs: &mut Outputs) -> Result<(), Failed> {
         // SAFETY: as in `start`.
-        self.with_context(outputs, now, |vtable, state, ctx| unsafe {
+        self.with_context(outputs, |vtable, state, ctx| unsafe {
             (vtable.drain)(state, ctx)
         })
     }

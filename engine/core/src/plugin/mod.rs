@@ -19,6 +19,7 @@ mod load;
 mod macho;
 mod memory;
 mod open;
+pub(crate) mod outputs;
 mod registry;
 pub mod trial;
 mod trial_host;

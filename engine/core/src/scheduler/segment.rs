@@ -4,6 +4,10 @@
 //! source's frames wait) and pushes each through the nodes depth first. Frames stay where they are
 //! in memory: a batch is an array of slots that the nodes edit in place, and moves to another array
 //! only where a node emits, a channel carries it, or an output feeds several links.
+//!
+//! What a call needs to know of the plan (where an output's links lead, whether an input only looks)
+//! is laid out in the segment's own [`Slot`]s when it is built, so that a hop follows no pointer into
+//! the plan. The frames that pass are counted once, on the link.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -11,9 +15,11 @@ use std::sync::Arc;
 use levada_abi::{Event, Frame, Status, event};
 
 use crate::{
-    clock,
     graph::{Entry, Need, PortRef, Route},
-    plugin::instance::{Failed, Instance, OutputPort, Outputs},
+    plugin::{
+        instance::{Failed, Instance},
+        outputs::{OutputPort, Outputs},
+    },
     session::Session,
 };
 
@@ -46,10 +52,9 @@ pub(crate) struct Segment {
     slots: Vec<Slot>,
     /// Entry to look at first, so that none starves.
     first_entry: usize,
-    /// Node to drain next, once all entries have finished.
-    draining: Option<usize>,
-    now: i64,
-    /// Arrays for batches, kept for the next time.
+    /// Slot to drain next, once all entries have finished.
+    draining: usize,
+    /// Arrays for batches, kept for the next time; as many as batches nest.
     spare: Vec<Vec<Frame>>,
 }
 
@@ -57,8 +62,37 @@ struct Slot {
     node: usize,
     instance: Instance,
     outputs: Outputs,
-    /// By port: the end of the stream has been delivered.
-    ended: Vec<bool>,
+    ports: Box<[Port]>,
+}
+
+/// What running a node needs to know of one of its ports.
+#[derive(Default)]
+struct Port {
+    is_linked_input: bool,
+    /// Input: the node only looks.
+    read_only: bool,
+    /// Input: the output that what is left of a batch goes to.
+    forwards_to: Option<usize>,
+    /// Input: the end of the stream has been delivered.
+    ended: bool,
+    /// Output: where its links lead, those that only borrow first.
+    targets: Box<[Target]>,
+}
+
+#[derive(Clone, Copy)]
+struct Target {
+    link: usize,
+    to: To,
+}
+
+#[derive(Clone, Copy)]
+enum To {
+    /// An input of this segment.
+    Input { slot: usize, port: usize },
+    /// An input of this segment that only looks, and lets nothing through.
+    Look { slot: usize, port: usize },
+    /// A channel to this segment.
+    Channel { channel: usize, consumer: usize },
 }
 
 impl Segment {
@@ -67,16 +101,32 @@ impl Segment {
             index,
             slots: vec![],
             first_entry: 0,
-            draining: None,
-            now: 0,
+            draining: 0,
             spare: vec![],
         }
     }
 
     /// Adds the next node of the segment.
     pub fn add(&mut self, session: &Session, node: usize, instance: Instance) {
-        let ports = &session.plan.nodes[node].ports;
+        let plan = &session.plan;
+        let target = |link: &usize| {
+            let PortRef { node, port } = plan.graph.links[*link].to;
+            let (slot, to) = (plan.nodes[node].local, &plan.nodes[node].ports[port]);
+            let to = match plan.routes[*link] {
+                Route::Channel(channel) => To::Channel {
+                    channel,
+                    consumer: plan.channels[channel].consumer,
+                },
+                Route::Inline if to.read_only && to.forwards_to.is_none() => {
+                    To::Look { slot, port }
+                }
+                Route::Inline => To::Input { slot, port },
+            };
+            Target { link: *link, to }
+        };
+        let ports = &plan.nodes[node].ports;
         let outputs = ports.iter().map(|port| OutputPort {
+            max_out: port.max_out,
             is_output: port.is_output,
             is_linked: !port.links.is_empty(),
             ..OutputPort::default()
@@ -86,19 +136,30 @@ impl Segment {
             instance,
             outputs: Outputs {
                 ports: outputs.collect(),
+                ..Outputs::default()
             },
-            ended: vec![false; ports.len()],
+            ports: ports
+                .iter()
+                .map(|port| Port {
+                    is_linked_input: port.link.is_some(),
+                    read_only: port.read_only,
+                    forwards_to: port.forwards_to,
+                    ended: false,
+                    targets: port.links.iter().map(target).collect(),
+                })
+                .collect(),
         });
     }
 
     pub fn start_node(&mut self, local: usize) -> Result<(), Fault> {
         let slot = &mut self.slots[local];
-        slot.instance
-            .start(&mut slot.outputs, clock::now_ns())
-            .map_err(|Failed(status)| Fault {
-                node: slot.node,
-                status,
-            })
+        // With room for no frame, a node cannot emit before all others have started.
+        slot.outputs.arm(0);
+        let started = slot.instance.start(&mut slot.outputs);
+        started.map_err(|Failed(status)| Fault {
+            node: slot.node,
+            status,
+        })
     }
 
     /// Stops and destroys all nodes; the session is over.
@@ -112,7 +173,6 @@ impl Segment {
             self.abandon(session);
             return Next::Done;
         }
-        self.now = clock::now_ns();
         match self.try_run(session) {
             Ok(next) => next,
             Err(fault) => {
@@ -143,17 +203,19 @@ impl Segment {
         let (mut moved, mut waits) = (false, false);
         for turn in 0..entries.len() {
             let entry = entries[(self.first_entry + turn) % entries.len()];
-            let waiting = match entry {
-                Entry::Channel { channel, .. } => session.channels[channel].len(),
-                Entry::Ingress { ingress } => session.ingress[ingress].len(),
+            let (waiting, need) = match entry {
+                Entry::Channel { channel, to } => (
+                    session.channels[channel].len(),
+                    &session.plan.nodes[to.node].need,
+                ),
+                Entry::Ingress { ingress } => (
+                    session.ingress[ingress].len(),
+                    &session.plan.ingress[ingress].need,
+                ),
             };
             if waiting == 0 {
                 continue;
             }
-            let need = match entry {
-                Entry::Channel { to, .. } => &session.plan.nodes[to.node].need,
-                Entry::Ingress { ingress } => &session.plan.ingress[ingress].need,
-            };
             let count = waiting.min(MAX_BATCH).min(room(session, need));
             if count == 0 {
                 // Where there is room by now after all, the next round takes the frames.
@@ -169,15 +231,27 @@ impl Segment {
                 Entry::Channel { channel, to } => {
                     let from = &session.channels[channel];
                     batch.extend(std::iter::from_fn(|| from.pop()).take(count));
+                    session.arrived[channel].add(batch.len() as u64);
                     if from.take_waiter() {
                         session.notify(session.plan.channels[channel].producer);
                     }
-                    self.push_in(session, to, &mut batch)
+                    self.push_in(
+                        session,
+                        session.plan.nodes[to.node].local,
+                        to.port,
+                        &mut batch,
+                    )
                 }
                 Entry::Ingress { ingress } => {
                     let from = &session.ingress[ingress];
                     batch.extend(std::iter::from_fn(|| from.pop()).take(count));
-                    self.send_out(session, session.plan.ingress[ingress].from, &mut batch)
+                    // A source is the root of its segment.
+                    self.send_out(
+                        session,
+                        0,
+                        session.plan.ingress[ingress].from.port,
+                        &mut batch,
+                    )
                 }
             };
             self.give_back(batch);
@@ -194,25 +268,32 @@ impl Segment {
         })
     }
 
-    /// Pushes frames that a source hands in from its own thread, and returns how many were taken.
+    /// Pushes frames that a source hands in from its own thread, and returns how many were taken,
+    /// from the front; their slots are empty then.
     pub fn run_direct(
         &mut self,
         session: &Arc<Session>,
         ingress: usize,
         frames: &mut [Frame],
     ) -> usize {
-        self.now = clock::now_ns();
         let plan = &session.plan.ingress[ingress];
         let count = frames.len().min(room(session, &plan.need));
         for batch in frames[..count].chunks_mut(MAX_BATCH) {
-            if let Err(fault) = self.send_out(session, plan.from, batch) {
+            let result = self.send_out(session, 0, plan.from.port, batch);
+            batch.fill_with(Frame::default);
+            if let Err(fault) = result {
                 session.fail(&fault);
-                // What is left of the session's frames is released and counted by `abandon`; these
-                // have been counted on their way.
-                batch.fill_with(Frame::default);
+                // Frames behind the failing batch are the session's as well, and end with it.
+                let rest = frames[..count]
+                    .iter()
+                    .filter(|frame| !frame.is_empty_slot())
+                    .count();
+                session.node_counters[plan.from.node]
+                    .dropped
+                    .add_shared(rest as u64);
+                frames[..count].fill_with(Frame::default);
                 return count;
             }
-            batch.fill_with(Frame::default);
         }
         count
     }
@@ -224,24 +305,21 @@ impl Segment {
             let node = self.slots[local].node;
             let state = &session.nodes[node];
             while let Some((port, event)) = state.next_event() {
-                if !self.has_room_for_call(session, node, 1) {
+                if !has_room_for_calls(session, node, 1) {
                     state.put_back(port, event);
                     session.mark_called(self.index);
                     break;
                 }
-                let handled = self.call(session, local, |slot, now| {
-                    slot.instance
-                        .event(port as usize, event, &mut slot.outputs, now)
+                let handled = self.call(session, local, |slot| {
+                    slot.instance.event(port as usize, event, &mut slot.outputs)
                 })?;
                 if !handled && event::kind::is_upstream(event.kind) {
                     session.pass_upstream(node, port as usize, event);
                 }
             }
             if state.take_due() {
-                if self.has_room_for_call(session, node, 1) {
-                    self.call(session, local, |slot, now| {
-                        slot.instance.tick(&mut slot.outputs, now)
-                    })?;
+                if has_room_for_calls(session, node, 1) {
+                    self.call(session, local, |slot| slot.instance.tick(&mut slot.outputs))?;
                 } else {
                     state.set_due();
                     session.mark_called(self.index);
@@ -249,11 +327,6 @@ impl Segment {
             }
         }
         Ok(())
-    }
-
-    fn has_room_for_call(&self, session: &Session, node: usize, calls: usize) -> bool {
-        let need = &session.plan.nodes[node].need;
-        room(session, need) >= calls || wait_for_room(session, need, calls)
     }
 
     /// Ends the segment when nothing more can come in.
@@ -267,8 +340,8 @@ impl Segment {
                 Entry::Channel { channel, to } => {
                     if !session.channels[channel].is_finished() {
                         finished = false;
-                    } else if !self.slots[0].ended[to.port] {
-                        if !self.has_room_for_call(session, root, 1) {
+                    } else if !self.slots[0].ports[to.port].ended {
+                        if !has_room_for_calls(session, root, 1) {
                             return Ok(Next::Wait);
                         }
                         self.end_port(session, 0, to.port)?;
@@ -279,37 +352,37 @@ impl Segment {
         if !finished {
             return Ok(Next::Wait);
         }
-        while self.draining.unwrap_or(0) < self.slots.len() {
-            let local = self.draining.unwrap_or(0);
+        while self.draining < self.slots.len() {
+            let local = self.draining;
             let node = self.slots[local].node;
-            if !self.has_room_for_call(session, node, session.plan.nodes[node].inputs + 1) {
+            if !has_room_for_calls(session, node, session.plan.nodes[node].inputs + 1) {
                 return Ok(Next::Wait);
             }
-            for port in 0..session.plan.nodes[node].ports.len() {
-                if session.plan.nodes[node].ports[port].link.is_some()
-                    && !self.slots[local].ended[port]
+            for port in 0..self.slots[local].ports.len() {
+                if self.slots[local].ports[port].is_linked_input
+                    && !self.slots[local].ports[port].ended
                 {
                     self.end_port(session, local, port)?;
                 }
             }
-            self.call(session, local, |slot, now| {
-                slot.instance.drain(&mut slot.outputs, now)
+            self.call(session, local, |slot| {
+                slot.instance.drain(&mut slot.outputs)
             })?;
-            self.draining = Some(local + 1);
+            self.draining += 1;
         }
         self.close_outputs(session);
         Ok(Next::Done)
     }
 
     fn end_port(&mut self, session: &Arc<Session>, local: usize, port: usize) -> Result<(), Fault> {
-        self.slots[local].ended[port] = true;
+        self.slots[local].ports[port].ended = true;
         let end = Event {
             kind: event::kind::END_OF_STREAM,
             stream: event::ALL_STREAMS,
             value: 0,
         };
-        self.call(session, local, |slot, now| {
-            slot.instance.event(port, end, &mut slot.outputs, now)
+        self.call(session, local, |slot| {
+            slot.instance.event(port, end, &mut slot.outputs)
         })?;
         Ok(())
     }
@@ -339,56 +412,77 @@ impl Segment {
         &mut self,
         session: &Arc<Session>,
         local: usize,
-        f: impl FnOnce(&mut Slot, i64) -> Result<R, Failed>,
+        f: impl FnOnce(&mut Slot) -> Result<R, Failed>,
     ) -> Result<R, Fault> {
         let slot = &mut self.slots[local];
-        let node = slot.node;
-        arm(slot, session, 1);
-        let answer = f(slot, self.now).map_err(|Failed(status)| Fault { node, status });
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(fault) => {
-                discard(&mut self.slots[local]);
-                return Err(fault);
+        slot.outputs.arm(1);
+        match f(slot) {
+            Ok(answer) => {
+                if slot.outputs.is_touched {
+                    self.flush(session, local, None)?;
+                }
+                Ok(answer)
             }
-        };
-        self.flush(session, local, None)?;
-        Ok(answer)
+            Err(failed) => Err(slot.fault(failed)),
+        }
     }
 
     /// Gives a batch to an input port, and sends on what comes of it.
     fn push_in(
         &mut self,
         session: &Arc<Session>,
-        to: PortRef,
-        frames: &mut [Frame],
+        mut local: usize,
+        mut port: usize,
+        mut frames: &mut [Frame],
     ) -> Result<(), Fault> {
-        let plan = &session.plan.nodes[to.node];
-        let port = &plan.ports[to.port];
-        session.node_counters[to.node]
-            .frames_in
-            .add(frames.len() as u64);
-        let slot = &mut self.slots[plan.local];
-        arm(slot, session, frames.len());
-        let answer = if port.read_only {
-            slot.instance
-                .observe(to.port, frames, &mut slot.outputs, self.now)
-        } else {
-            slot.instance
-                .process(to.port, frames, &mut slot.outputs, self.now)
-        };
-        if let Err(Failed(status)) = answer {
-            discard(slot);
-            return Err(Fault {
-                node: to.node,
-                status,
-            });
+        // A straight run of nodes that edit in place is this loop; everything else goes by `flush`.
+        loop {
+            let slot = &mut self.slots[local];
+            slot.outputs.arm(frames.len());
+            let input = &slot.ports[port];
+            let answer = if input.read_only {
+                slot.instance.observe(port, frames, &mut slot.outputs)
+            } else {
+                slot.instance.process(port, frames, &mut slot.outputs)
+            };
+            if let Err(failed) = answer {
+                // What the node has not taken ends here.
+                let left = close_gaps(frames) as u64;
+                session.node_counters[slot.node].dropped.add_shared(left);
+                return Err(slot.fault(failed));
+            }
+            let forwards_to = input.forwards_to;
+            if slot.outputs.is_touched {
+                return self.flush(session, local, forwards_to.map(|out| (out, frames)));
+            }
+            let Some(out) = forwards_to else {
+                return Ok(());
+            };
+            let left = close_gaps(frames);
+            frames = &mut frames[..left];
+            if left == 0 {
+                return Ok(());
+            }
+            if left
+                > slot.outputs.ports[out]
+                    .max_out
+                    .saturating_mul(slot.outputs.batch)
+            {
+                return Err(self.too_many(session, local, out));
+            }
+            match *slot.ports[out].targets {
+                [
+                    Target {
+                        link,
+                        to: To::Input { slot, port: input },
+                    },
+                ] => {
+                    session.link_counters[link].frames.add(left as u64);
+                    (local, port) = (slot, input);
+                }
+                _ => return self.send_out(session, local, out, frames),
+            }
         }
-        self.flush(
-            session,
-            plan.local,
-            port.forwards_to.map(|out| (out, frames)),
-        )
     }
 
     /// Sends on what a call emitted, and behind it what it left to forward.
@@ -398,66 +492,70 @@ impl Segment {
         local: usize,
         mut forward: Option<(usize, &mut [Frame])>,
     ) -> Result<(), Fault> {
-        let node = self.slots[local].node;
         for port in 0..self.slots[local].outputs.ports.len() {
             let output = &mut self.slots[local].outputs.ports[port];
             if !output.is_output {
                 continue;
             }
             let unlinked = std::mem::take(&mut output.unlinked);
-            session.node_counters[node].unlinked.add_shared(unlinked);
-            let limit = output.limit;
             let mut emitted = std::mem::take(&mut output.frames);
-            let at = PortRef { node, port };
-            let result = match forward.take_if(|(out, _)| *out == port) {
-                Some((_, frames)) => {
-                    let left = close_gaps(frames);
-                    if left > limit {
-                        session.set_error(node, format!(
-                            "it put out more frames at port {port} in one call than the port's max_out allows"
-                        ));
-                        Err(Fault {
-                            node,
-                            status: Status::INVALID,
-                        })
-                    } else if emitted.is_empty() {
-                        self.send_out(session, at, &mut frames[..left])
-                    } else {
-                        emitted.extend(frames[..left].iter_mut().map(std::mem::take));
-                        self.send_out(session, at, &mut emitted)
-                    }
-                }
-                None => self.send_out(session, at, &mut emitted),
+            if let Some((_, frames)) = forward.take_if(|(out, _)| *out == port) {
+                let left = close_gaps(frames);
+                emitted.extend(frames[..left].iter_mut().map(std::mem::take));
+            }
+            let output = &self.slots[local].outputs;
+            let limit = output.ports[port].max_out.saturating_mul(output.batch);
+            let result = if emitted.len() + unlinked > limit {
+                Err(self.too_many(session, local, port))
+            } else {
+                let node = self.slots[local].node;
+                session.node_counters[node]
+                    .unlinked
+                    .add_shared(unlinked as u64);
+                self.send_out(session, local, port, &mut emitted)
             };
             emitted.clear();
             self.slots[local].outputs.ports[port].frames = emitted;
-            result?;
+            if result.is_err() {
+                self.slots[local].outputs.discard();
+                return result;
+            }
         }
         Ok(())
+    }
+
+    fn too_many(&mut self, session: &Arc<Session>, local: usize, port: usize) -> Fault {
+        let node = self.slots[local].node;
+        let text = format!(
+            "it put out more frames at port {port} in one call than the port's max_out allows"
+        );
+        session.set_error(node, text);
+        self.slots[local].fault(Failed(Status::INVALID))
     }
 
     /// Sends a batch out at an output port, over all its links.
     fn send_out(
         &mut self,
         session: &Arc<Session>,
-        from: PortRef,
+        local: usize,
+        port: usize,
         frames: &mut [Frame],
     ) -> Result<(), Fault> {
         if frames.is_empty() {
             return Ok(());
         }
         let count = frames.len() as u64;
-        let links = &session.plan.nodes[from.node].ports[from.port].links;
-        if links.is_empty() {
-            session.node_counters[from.node].unlinked.add_shared(count);
-        } else {
-            session.node_counters[from.node].frames_out.add(count);
+        let links = self.slots[local].ports[port].targets.len();
+        if links == 0 {
+            let node = self.slots[local].node;
+            session.node_counters[node].unlinked.add_shared(count);
         }
-        for (turn, &link) in links.iter().enumerate() {
-            let is_last = turn + 1 == links.len();
+        for turn in 0..links {
+            let Target { link, to } = self.slots[local].ports[port].targets[turn];
+            let is_last = turn + 1 == links;
             session.link_counters[link].frames.add(count);
-            match session.plan.routes[link] {
-                Route::Channel(channel) => {
+            match to {
+                To::Channel { channel, consumer } => {
                     let mut dropped = 0;
                     for frame in frames.iter_mut() {
                         let frame = if is_last {
@@ -467,22 +565,17 @@ impl Segment {
                         };
                         dropped += u64::from(session.channels[channel].push(frame).is_some());
                     }
-                    session.link_counters[link].dropped.add(dropped);
-                    session.notify(session.plan.channels[channel].consumer);
+                    session.link_counters[link].dropped.add_shared(dropped);
+                    session.notify(consumer);
                 }
-                Route::Inline => {
-                    let to = session.plan.graph.links[link].to;
-                    let port = &session.plan.nodes[to.node].ports[to.port];
-                    if is_last || (port.read_only && port.forwards_to.is_none()) {
-                        // A consumer that only looks borrows the frames.
-                        self.push_in(session, to, frames)?;
-                    } else {
-                        let mut batch = self.spare.pop().unwrap_or_default();
-                        batch.extend_from_slice(frames);
-                        let result = self.push_in(session, to, &mut batch);
-                        self.give_back(batch);
-                        result?;
-                    }
+                To::Look { slot, port } => self.push_in(session, slot, port, frames)?,
+                To::Input { slot, port } if is_last => self.push_in(session, slot, port, frames)?,
+                To::Input { slot, port } => {
+                    let mut batch = self.spare.pop().unwrap_or_default();
+                    batch.extend_from_slice(frames);
+                    let result = self.push_in(session, slot, port, &mut batch);
+                    self.give_back(batch);
+                    result?;
                 }
             }
         }
@@ -495,6 +588,17 @@ impl Segment {
     }
 }
 
+impl Slot {
+    /// Releases what the failed call emitted, and names the node.
+    fn fault(&mut self, Failed(status): Failed) -> Fault {
+        self.outputs.discard();
+        Fault {
+            node: self.node,
+            status,
+        }
+    }
+}
+
 enum Round {
     Moved,
     Idle,
@@ -502,26 +606,12 @@ enum Round {
     Waits,
 }
 
-/// Sets how much a call may emit at each port.
-fn arm(slot: &mut Slot, session: &Session, frames: usize) {
-    let ports = &session.plan.nodes[slot.node].ports;
-    for (output, plan) in slot.outputs.ports.iter_mut().zip(ports) {
-        output.limit = plan.max_out.saturating_mul(frames);
-    }
-}
-
-/// Releases what a failed call emitted.
-fn discard(slot: &mut Slot) {
-    for output in &mut slot.outputs.ports {
-        output.frames.clear();
-        output.unlinked = 0;
-    }
-}
-
 /// Moves the frames in a batch to its front, in order, and returns their number.
 fn close_gaps(frames: &mut [Frame]) -> usize {
-    let mut filled = 0;
-    for at in 0..frames.len() {
+    let Some(mut filled) = frames.iter().position(Frame::is_empty_slot) else {
+        return frames.len();
+    };
+    for at in filled + 1..frames.len() {
         if !frames[at].is_empty_slot() {
             frames.swap(filled, at);
             filled += 1;
@@ -545,4 +635,10 @@ fn wait_for_room(session: &Session, need: &Need, count: usize) -> bool {
         let wanted = frames.saturating_mul(count);
         channel.room() >= wanted || channel.wait_for_room(wanted)
     })
+}
+
+/// Whether `calls` calls of a node may be made now; if not, its segment is woken when they may.
+fn has_room_for_calls(session: &Session, node: usize, calls: usize) -> bool {
+    let need = &session.plan.nodes[node].need;
+    room(session, need) >= calls || wait_for_room(session, need, calls)
 }
