@@ -7,6 +7,7 @@ mod codec;
 mod config;
 mod driver;
 mod error;
+mod intake;
 mod keyframes;
 mod loss;
 pub mod media;

@@ -263,6 +263,10 @@ pub trait Peer: Send + Sync + 'static {
     /// description yet.
     async fn wait_for_ice_gathering(&self) -> Result<String, PeerError>;
 
+    /// The local description with the candidates that are known so far; `None` before there is one. For those who do
+    /// not want to wait for all: a STUN server that does not answer holds gathering up for some ten seconds.
+    async fn local_description(&self) -> Option<String>;
+
     /// Waits until the connection is up. It sets no limit of its own beyond the configured ICE times.
     ///
     /// # Errors

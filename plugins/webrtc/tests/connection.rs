@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use common::*;
 use levada_webrtc::{
-    Codec, ConnectionState, MediaKind, Peer, PeerConfig, PeerError, PeerEvent, Refused,
+    Codec, ConnectionState, MediaKind, Message, Peer, PeerConfig, PeerError, PeerEvent, Refused,
+    RtpOut,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,7 +120,7 @@ async fn a_closed_peer_refuses_everything_and_says_so() {
         a.peer.wait_for_connection().await,
         Err(PeerError::NotConnected { .. })
     ));
-    let sent = a.peer.send_data("chat", levada_webrtc::Message::text("x"));
+    let sent = a.peer.send_data("chat", Message::text("x"));
     assert_eq!(sent, Err(Refused::Closed));
     let last = a.sink.heard.lock().unwrap().events.last().cloned();
     assert_eq!(last, Some(PeerEvent::State(ConnectionState::Closed)));
@@ -192,4 +193,66 @@ async fn connecting_and_closing_leaves_nothing_behind() {
     tokio::time::timeout(LIMIT, gone)
         .await
         .expect("peers remain");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_exchange_of_descriptions_leaves_media_and_messages_running() {
+    let (a, b) = pair().await;
+    for (offerer, answerer) in [(&a, &b), (&b, &a)] {
+        let offer = offerer.peer.create_offer().await.unwrap();
+        let answer = answerer
+            .peer
+            .handle_offer_and_create_answer(&offer)
+            .await
+            .unwrap();
+        offerer.peer.handle_answer(&answer).await.unwrap();
+    }
+    for (from, to) in [(&a, &b), (&b, &a)] {
+        assert_eq!(from.peer.state(), ConnectionState::Connected);
+        let packet = RtpOut {
+            codec: Codec::Vp8,
+            payload: vec![1, 2, 3].into(),
+            marker: true,
+            timestamp: 0,
+            sequence: None,
+        };
+        from.peer.send_rtp(packet).unwrap();
+        from.peer.send_data("chat", Message::text("hi")).unwrap();
+        to.sink
+            .wait("a packet and a message", |heard| {
+                (heard.rtp.len() == 1 && heard.messages.len() == 1).then_some(())
+            })
+            .await;
+    }
+    close(a, b).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_side_that_only_wants_messages_gets_them() {
+    let quiet = PeerConfig {
+        send_audio: false,
+        send_video: false,
+        receive_audio: false,
+        receive_video: false,
+        ..loopback()
+    };
+    let (a, b) = (side(quiet).await, side(loopback()).await);
+    a.peer.add_data_channel("chat").await.unwrap();
+    connect(&a, &b).await;
+    b.sink.wait_channel("chat").await;
+    b.peer.send_data("chat", Message::text("hi")).unwrap();
+    a.sink
+        .wait("a message", |heard| {
+            (heard.messages.len() == 1).then_some(())
+        })
+        .await;
+    let packet = RtpOut {
+        codec: Codec::Opus,
+        payload: vec![1].into(),
+        marker: false,
+        timestamp: 0,
+        sequence: None,
+    };
+    assert_eq!(b.peer.send_rtp(packet), Err(Refused::NotNegotiated));
+    close(a, b).await;
 }

@@ -4,9 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use rtc::ice::mdns::MulticastDnsMode;
-use rtc::interceptor::Registry;
+use rtc::interceptor::{NackGeneratorBuilder, NackResponderBuilder, Registry, Slot};
 use rtc::mdns::MulticastSocket;
-use rtc::peer_connection::configuration::interceptor_registry::register_default_interceptors;
+use rtc::peer_connection::configuration::interceptor_registry::{
+    configure_rtcp_reports, configure_simulcast_extension_headers, configure_twcc_receiver_only,
+};
 use rtc::peer_connection::configuration::setting_engine::SctpMaxMessageSize;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RtpCodecKind,
@@ -25,6 +27,10 @@ use crate::keyframes::KeyframeRequests;
 
 /// Bytes that one data channel may have on the way before its writer waits.
 const CHANNEL_BUFFER_BYTES: usize = 1 << 20;
+/// Sent packets that are kept to be sent again; also, how far behind the newest a received packet may be.
+const RESEND_PACKETS: u16 = 1024;
+/// How often one lost packet is asked for, 100 ms apart.
+const MAX_REQUESTS: u16 = 10;
 
 pub(super) fn kind_of(kind: MediaKind) -> RtpCodecKind {
     match kind {
@@ -86,6 +92,23 @@ fn media_engine() -> webrtc::error::Result<MediaEngine> {
     Ok(engine)
 }
 
+/// The core's default interceptors, with a limit, and ours.
+fn interceptors(media: &mut MediaEngine) -> webrtc::error::Result<Registry> {
+    configure_simulcast_extension_headers(media)?;
+    let registry = configure_twcc_receiver_only(Registry::new(), media)?;
+    let requests = NackGeneratorBuilder::new()
+        // Without a limit a packet that cannot come any more is asked for until the window has passed it.
+        .with_max_nacks_per_packet(MAX_REQUESTS)
+        .build();
+    let resends = NackResponderBuilder::new()
+        .with_size(RESEND_PACKETS)
+        .build();
+    Ok(configure_rtcp_reports(registry)
+        .with(Slot::NackGenerator, requests)
+        .with(Slot::NackResponder, resends)
+        .with(KeyframeRequests::slot(), KeyframeRequests::default()))
+}
+
 /// The addresses to bind.
 ///
 /// The crate expands a wildcard by itself, but leaves out loopback, without which two programs on one machine with no
@@ -133,9 +156,7 @@ pub(super) async fn build(
         }
     };
     let mut media = media_engine().map_err(failed("codecs"))?;
-    let registry = register_default_interceptors(Registry::new(), &mut media)
-        .map_err(failed("interceptors"))?
-        .with(KeyframeRequests::slot(), KeyframeRequests::default());
+    let registry = interceptors(&mut media).map_err(failed("interceptors"))?;
 
     // Browsers hide their addresses behind names of multicast DNS until a camera is allowed. Where multicast is not
     // to be had, the connection still works for everyone who gives addresses.
@@ -153,6 +174,9 @@ pub(super) async fn build(
             Some(config.failed_after),
             Some(config.disconnected_after.div_f32(2.5)),
         )
+        // A lost packet that is sent again comes late, and the core's own window of 64 packets would take it for a
+        // replay: at 100 ms between requests that is every one of a stream of more than 640 packets a second.
+        .with_srtp_replay_protection_window(usize::from(RESEND_PACKETS))
         .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(MAX_MESSAGE_BYTES as u32))
         .build();
     let servers = config.ice_servers.iter().map(|server| RTCIceServer {

@@ -1,6 +1,6 @@
 //! The driver behind [`Peer`](crate::Peer): the crate `webrtc` on tokio.
 //!
-//! `tokio` holds the connection and its calls, `engine` builds it, `shared` is what its tasks have in common,
+//! `tokio` holds the connection and its calls, `negotiation` the steps of descriptions, `engine` builds it, `shared` is what its tasks have in common,
 //! `outbound` sends media, `tracks` receives it, `channels` does the data channels, `sdp` reads the little that is
 //! needed of descriptions, and `socket` is the runtime with our UDP sockets.
 //!
@@ -10,6 +10,7 @@
 
 mod channels;
 mod engine;
+mod negotiation;
 mod outbound;
 mod sdp;
 mod shared;

@@ -13,6 +13,7 @@ mod h264;
 mod opus;
 mod packetiser;
 mod reorder;
+mod sps;
 mod timeline;
 mod unit;
 mod vp8;
