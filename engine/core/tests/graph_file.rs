@@ -105,7 +105,12 @@ fn a_graph_is_complete_and_in_the_order_of_its_file() {
     );
     assert_eq!(
         graph.nodes[0].params,
-        [(0, ParamValue::Float(440.0)), (1, ParamValue::Integer(1))]
+        [
+            (0, ParamValue::Float(440.0)),
+            (1, ParamValue::Float(-20.0)),
+            (2, ParamValue::Integer(48_000)),
+            (3, ParamValue::Integer(1)),
+        ]
     );
     assert_eq!(
         graph.nodes[1].params,
@@ -139,7 +144,7 @@ links = [
   { from = "loop", to = "loop", capacity = 0 },
 ]
 [nodes]
-tone   = { type = "test-audio", params = { hz = 1 } }
+tone   = { type = "test-audio", params = { frequency = 1 } }
 louder = { type = "gian" }
 meter  = { type = "level" }
 loop   = { type = "probe" }
@@ -159,7 +164,7 @@ waste  = { type = "null" }
             "g.toml:6:12: \"probe\" (probe) has no input \"inn\"",
             "g.toml:7:13: the links form a cycle: loop -> loop",
             "g.toml:7:44: a link cannot hold 0 frames",
-            "g.toml:10:49: param \"hz\" of \"tone\" (test-audio) is 1 Hz, which is too low",
+            "g.toml:10:56: param \"frequency\" of \"tone\" (test-audio) is 1 Hz, which is too low",
             "g.toml:11:20: there is no node type \"gian\"",
         ]
     );
@@ -326,7 +331,7 @@ links = ["tone -> low"]
 eq = { lib = "libeq.so" }
 [nodes]
 low = { type = "eq-low" }
-tone = { type = "test-audio", params = { hz = 1.0 } }
+tone = { type = "test-audio", params = { frequency = 1.0 } }
 "#;
     let mut document = parse("g.toml", text);
     document.plugin_failed(0, "there is no file \"libeq.so\"", "build the plugin first");
@@ -340,7 +345,7 @@ tone = { type = "test-audio", params = { hz = 1.0 } }
         [
             "g.toml:1:1: \"nmae\" is not a key of a graph file",
             "g.toml:4:15: there is no file \"libeq.so\"",
-            "g.toml:7:47: param \"hz\" of \"tone\" (test-audio) is 1 Hz, which is too low",
+            "g.toml:7:54: param \"frequency\" of \"tone\" (test-audio) is 1 Hz, which is too low",
         ]
     );
 }
@@ -456,7 +461,9 @@ fn code_makes_the_same_graph_as_a_file() {
 #[test]
 fn mistakes_of_code_are_all_told_too() {
     let mut builder = GraphBuilder::new("My Graph");
-    builder.node("tone", "test-audio").param("hz", "high");
+    builder
+        .node("tone", "test-audio")
+        .param("frequency", "high");
     builder.node("tone", "gain");
     builder.node("meter", "levle");
     builder
@@ -471,8 +478,8 @@ fn mistakes_of_code_are_all_told_too() {
          pipeline: \"tone - meter\" has no arrow, so it links nothing; write \"->\" for \"-\"\n\n\
          pipeline: a link cannot hold 0 frames; choose a capacity from 1 to 4096\n\n\
          pipeline: there is no node type \"levle\"; write \"level\"\n\n\
-         pipeline: param \"hz\" of \"tone\" (test-audio) takes a number from 20 to 20000 Hz, not \
-         \"high\"; write hz = 440.0\n\n\
+         pipeline: param \"frequency\" of \"tone\" (test-audio) takes a number from 20 to 20000 Hz, not \
+         \"high\"; write frequency = 440.0\n\n\
          6 problems"
     );
 }

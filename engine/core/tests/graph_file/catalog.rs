@@ -4,25 +4,42 @@ use std::collections::BTreeMap;
 
 use levada_engine::graph::{Cost, Direction, ParamInfo, ParamKind, ParamValue, PortInfo, TypeInfo};
 
+/// What WebRTC carries.
+const AUDIO: &str = "audio/opus audio/rtp-opus";
+const VIDEO: &str = "video/vp8 video/h264 video/rtp-vp8 video/rtp-h264";
+
 pub fn catalog() -> BTreeMap<String, TypeInfo> {
     [
         node("test-audio")
             .output("out", "audio/f32")
-            .number("hz", Some(440.0), 20.0, 20_000.0, "Hz")
+            .number("frequency", Some(440.0), 20.0, 20_000.0, "Hz")
+            .number("db", Some(-20.0), -120.0, 0.0, "dB")
+            .param(
+                "rate",
+                ParamKind::Integer,
+                Some(ParamValue::Integer(48_000)),
+            )
+            .range(8_000.0, 192_000.0)
             .param("channels", ParamKind::Integer, Some(ParamValue::Integer(1)))
-            .range(1.0, 2.0),
+            .range(1.0, 8.0),
         node("gain")
             .input("in", "audio/f32 audio/s16", true)
             .output("out", "audio/f32 audio/s16")
-            .number("db", Some(0.0), -60.0, 24.0, "dB")
+            .number("db", Some(0.0), -60.0, 60.0, "dB")
+            // No node type has a switch yet; the one here stands for those to come.
             .param("mute", ParamKind::Bool, Some(ParamValue::Bool(false))),
         node("mix")
             .input("left", "audio/f32", true)
             .input("right", "audio/f32", false)
             .output("out", "audio/f32"),
-        node("level").input("in", "audio/*", true),
+        node("level")
+            .input("in", "audio/f32 audio/s16", true)
+            .number("every", Some(1.0), 0.02, 3600.0, "s"),
         node("null").input("in", "*", true),
-        node("probe").input("in", "*", true).output("out", "*"),
+        node("probe")
+            .input("in", "*", true)
+            .output("out", "*")
+            .number("every", Some(0.0), 0.0, 3600.0, "s"),
         node("file-source")
             .output("video", "video/vp8")
             .param("path", ParamKind::Text, None)
@@ -33,20 +50,20 @@ pub fn catalog() -> BTreeMap<String, TypeInfo> {
         node("window").input("in", "video/i420", true),
         node("webrtc-source")
             .live()
-            .output("out", "audio/* video/* data/*")
-            .output("audio", "audio/*")
-            .output("video", "video/*")
+            .output("audio", AUDIO)
+            .output("video", VIDEO)
             .output("data", "data/*")
+            .output("out", &format!("{AUDIO} {VIDEO} data/*"))
             .param(
                 "mode",
                 ParamKind::Choice(vec!["encoded".into(), "packets".into()]),
                 Some("encoded".into()),
             ),
         node("webrtc-sink")
-            .input("in", "audio/* video/* data/*", false)
-            .input("audio", "audio/*", false)
-            .input("video", "video/*", false)
-            .input("data", "data/*", false),
+            .input("audio", AUDIO, false)
+            .input("video", VIDEO, false)
+            .input("data", "data/*", false)
+            .input("in", &format!("{AUDIO} {VIDEO} data/*"), false),
     ]
     .into_iter()
     .map(|node| (node.0.name.clone(), node.0))
