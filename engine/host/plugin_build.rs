@@ -230,7 +230,7 @@ struct Progress {
     begin: Instant,
     spinner: Option<ProgressBar>,
     /// Dropped to end the thread that waits to say the first line.
-    late: Option<std::sync::mpsc::Sender<()>>,
+    late: Option<std::sync::mpsc::SyncSender<()>>,
     said: Option<std::thread::JoinHandle<bool>>,
 }
 
@@ -255,7 +255,7 @@ impl Progress {
                 said: None,
             };
         }
-        let (late, ended) = std::sync::mpsc::channel::<()>();
+        let (late, ended) = std::sync::mpsc::sync_channel::<()>(0);
         let line = format!("levada: building {what} ...");
         let said = std::thread::spawn(move || {
             let is_late =
