@@ -42,7 +42,7 @@ use crate::{
     buffer::Loan,
     error::{Error, Result},
     format::Format,
-    frame::Frame,
+    frame::{Frame, Kind},
     glue::Glue,
     host::Host,
     node::Node,
@@ -287,13 +287,25 @@ impl<N: Node> Harness<N> {
     /// # Errors
     /// Never for a live harness.
     pub fn loan(&self, len: usize) -> Result<Loan> {
-        // SAFETY: the harness's vtable is static.
-        unsafe { Host::new(&raw const HOST, self.handle) }.loan(len)
+        self.host().loan(len)
     }
 
     /// The id of a format, as frames carry it.
     pub fn format_id(&self, format: &Format) -> u32 {
         with_told(self.handle, 0, |told| intern(told, format.clone()))
+    }
+
+    /// The id of a stream with this label, as frames carry it.
+    ///
+    /// # Errors
+    /// Never for a live harness.
+    pub fn stream_id(&self, kind: Kind, label: &str) -> Result<u16> {
+        self.host().stream_id(kind, label)
+    }
+
+    fn host(&self) -> Host {
+        // SAFETY: the harness's vtable is static.
+        unsafe { Host::new(&raw const HOST, self.handle) }
     }
 
     /// Bytes that the node declared as copied.
