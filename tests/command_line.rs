@@ -1,0 +1,245 @@
+//! The command line: exit codes, what goes to stdout and what to stderr, and messages that help.
+
+mod support;
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use support::levada::{report, run_to_end};
+use support::program::Output;
+
+/// A plugin may have to be built first.
+const BUILD_LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn fails_with(output: &Output, code: i32) {
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "stdout:\n{}\nstderr:\n{}",
+        output.stdout,
+        output.stderr
+    );
+    assert_eq!(output.stdout, "", "what went wrong belongs on stderr");
+    assert!(!output.stderr.trim().is_empty(), "no reason is given");
+    assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
+}
+
+#[test]
+fn help_names_every_command_and_an_example() {
+    let output = run_to_end(&["--help"], LIMIT);
+    assert!(output.status.success());
+    for word in ["run", "check", "inspect", "signal", "examples/echo.toml"] {
+        assert!(
+            output.stdout.contains(word),
+            "--help does not say {word}:\n{}",
+            output.stdout
+        );
+    }
+    for command in ["run", "check", "inspect", "signal"] {
+        let output = run_to_end(&[command, "--help"], LIMIT);
+        assert!(
+            output.status.success() && output.stdout.contains("Usage"),
+            "{command}: {}",
+            output.stdout
+        );
+    }
+}
+
+#[test]
+fn version_is_the_package_s() {
+    let output = run_to_end(&["--version"], LIMIT);
+    assert!(output.status.success());
+    assert_eq!(
+        output.stdout.trim(),
+        format!("levada {}", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_says_what_is_right() {
+    for arguments in [
+        &["dance"][..],
+        &["run"],
+        &["run", "examples/tone.toml", "--no-such-flag"],
+        &["run", "examples/tone.toml", "--listen", "nowhere"],
+        &["run", "examples/tone.toml", "--duration", "soon"],
+    ] {
+        let output = run_to_end(arguments, LIMIT);
+        fails_with(&output, 2);
+        assert!(
+            output.stderr.contains("--help"),
+            "{arguments:?}: {}",
+            output.stderr
+        );
+    }
+}
+
+#[test]
+fn a_graph_file_that_is_missing_is_named() {
+    for command in ["run", "check"] {
+        let output = run_to_end(&[command, "no/such/graph.toml"], LIMIT);
+        fails_with(&output, 1);
+        assert!(
+            output.stderr.contains("no/such/graph.toml"),
+            "{}",
+            output.stderr
+        );
+    }
+}
+
+#[test]
+fn a_graph_with_seven_mistakes_gets_seven_problems() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let graph = folder.path().join("mistakes.toml");
+    let text = r#"name = "mistakes"
+colour = "blue"
+links = [
+  "tone -> meter",
+  "tone.sound -> spare.in",
+  "tone.out -> meter.in",
+  "tone -> nobody.in",
+]
+
+[nodes]
+tone = { type = "test-audio", params = { frequency = 5.0 } }
+meter = { type = "level", params = { every = "often" } }
+spare = { type = "levle" }
+"#;
+    std::fs::write(&graph, text).expect("a file in the temporary folder");
+    let output = run_to_end(&["check", graph.to_str().expect("a plain path")], LIMIT);
+    fails_with(&output, 1);
+    let places = places(&output.stderr, "mistakes.toml");
+    assert_eq!(places.len(), 7, "{places:?}\n{}", output.stderr);
+    assert!(output.stderr.contains('^'), "no caret:\n{}", output.stderr);
+    assert!(
+        output.stderr.contains("\"level\"") || output.stderr.contains("`level`"),
+        "{}",
+        output.stderr
+    );
+}
+
+/// The line and column of each message about `file`.
+fn places(stderr: &str, file: &str) -> Vec<(u32, u32)> {
+    let mark = format!("{file}:");
+    let place = |rest: &str| {
+        let mut parts = rest.split(':');
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    };
+    stderr.split(&mark).skip(1).filter_map(place).collect()
+}
+
+#[test]
+fn text_that_is_no_toml_gets_its_place() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let graph = folder.path().join("torn.toml");
+    for text in [
+        "name = \"x",
+        "links = [",
+        "\u{feff}\u{0}",
+        "[nodes]\n[nodes]\n",
+        "nodes = 3",
+    ] {
+        std::fs::write(&graph, text).expect("a file in the temporary folder");
+        let output = run_to_end(&["check", graph.to_str().expect("a plain path")], LIMIT);
+        fails_with(&output, 1);
+        assert!(
+            !places(&output.stderr, "torn.toml").is_empty(),
+            "{text:?}:\n{}",
+            output.stderr
+        );
+    }
+    std::fs::write(&graph, [0xff, 0xfe, 0x00]).expect("a file in the temporary folder");
+    fails_with(
+        &run_to_end(&["check", graph.to_str().expect("a plain path")], LIMIT),
+        1,
+    );
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_the_way_out() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("a bound socket").to_string();
+    for arguments in [
+        &["run", "examples/echo.toml", "--listen", &address][..],
+        &["signal", "--listen", &address],
+    ] {
+        let output = run_to_end(arguments, BUILD_LIMIT);
+        fails_with(&output, 1);
+        let port = address.rsplit(':').next().expect("an address has a port");
+        assert!(
+            output.stderr.contains(port) && output.stderr.contains("--listen"),
+            "{}",
+            output.stderr
+        );
+    }
+}
+
+#[test]
+fn the_tone_runs_through_the_loaded_plugin_without_a_copy_or_a_drop() {
+    let output = run_to_end(
+        &["run", "examples/tone.toml", "--json", "--duration", "3s"],
+        BUILD_LIMIT,
+    );
+    assert!(output.status.success(), "{}", output.stderr);
+    let report = report(&output);
+    assert_eq!(report["bytes_copied"], 0, "{report:#}");
+    let links = report["links"].as_array().expect("a list of links");
+    assert_eq!(links.len(), 2, "test-audio -> gain -> level: {report:#}");
+    for link in links {
+        assert_eq!(link["dropped"], 0, "{report:#}");
+        // 50 blocks of 20 ms a second; the first and the last may fall outside.
+        let frames = link["frames"].as_u64().unwrap_or(0);
+        assert!(
+            (140..=160).contains(&frames),
+            "{frames} frames in 3 s: {report:#}"
+        );
+    }
+    let types: Vec<_> = report["nodes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|node| &node["type"])
+        .collect();
+    for wanted in ["test-audio", "gain", "level"] {
+        assert!(
+            types.iter().any(|found| *found == wanted),
+            "no {wanted}: {report:#}"
+        );
+    }
+    assert!(
+        !output.stderr.contains('\u{1b}'),
+        "colour codes in a pipe:\n{}",
+        output.stderr
+    );
+}
+
+#[test]
+fn a_param_can_be_set_and_a_wrong_one_is_refused() {
+    let run = |set: &str| {
+        let arguments = [
+            "run",
+            "examples/tone.toml",
+            "--duration",
+            "100ms",
+            "--set",
+            set,
+        ];
+        run_to_end(&arguments, BUILD_LIMIT)
+    };
+    assert!(run("louder.db=-6").status.success());
+    for (wrong, named) in [
+        ("nobody.db=1", "nobody"),
+        ("louder.bd=1", "db"),
+        ("louder.db=loud", "louder.db"),
+        ("x", "x"),
+    ] {
+        let output = run(wrong);
+        fails_with(&output, 1);
+        assert!(
+            output.stderr.contains(named),
+            "--set {wrong}: {}",
+            output.stderr
+        );
+    }
+}
