@@ -40,3 +40,8 @@ pub use levada_webrtc::{IceServer, Loss, PeerConfig as WebRtcConfig};
 pub use manager::{ManagerError, WebRtcManager};
 pub use pipeline::{Pipeline, PipelineNode, TransformNode};
 pub use plugin_build::BuildError;
+
+/// The listings of the README, compiled as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
