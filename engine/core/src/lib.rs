@@ -17,6 +17,7 @@ pub mod plugin;
 mod scheduler;
 pub mod services;
 mod session;
+mod sync;
 
 pub use engine::{Engine, EngineConfig};
 pub use observe::{LinkReport, NodeReport, Report};

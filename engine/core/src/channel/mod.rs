@@ -12,12 +12,12 @@
 //! sequentially consistent fence between, so that at least one of the two sees the other.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-
-use crossbeam::queue::ArrayQueue;
 use levada_abi::Frame;
 
-use crate::graph::Policy;
+use crate::{
+    graph::Policy,
+    sync::{ArrayQueue, AtomicBool, Ordering, fence},
+};
 
 /// See the module's documentation.
 pub(crate) struct Channel {
@@ -99,7 +99,7 @@ impl Channel {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -166,5 +166,81 @@ mod tests {
         assert!(!channel.is_finished());
         channel.pop();
         assert!(channel.is_finished());
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_models {
+    use super::*;
+    use crate::sync::{Parker, Unparker};
+    use loom::{sync::Arc, thread};
+
+    /// Pushes bursts, each when it has room as a whole. Parking stands for a segment's rest, unparking
+    /// for `notify`. Where a wake-up is lost, both rest, which loom reports as a deadlock.
+    fn produce(channel: &Channel, bursts: usize, size: usize, rest: &Parker, consumer: &Unparker) {
+        for burst in 0..bursts {
+            while channel.room() < size && !channel.wait_for_room(size) {
+                rest.park();
+            }
+            for at in 0..size {
+                let pts = (burst * size + at) as i64;
+                let frame = Frame {
+                    pts,
+                    ..Frame::default()
+                };
+                assert!(channel.push(frame).is_none(), "there was room");
+            }
+            consumer.unpark();
+        }
+        channel.close();
+        consumer.unpark();
+    }
+
+    fn consume(channel: &Channel, rest: &Parker, producer: &Unparker) -> i64 {
+        let mut next = 0;
+        loop {
+            if let Some(frame) = channel.pop() {
+                assert_eq!(frame.pts, next);
+                next += 1;
+                if channel.take_waiter() {
+                    producer.unpark();
+                }
+            } else if channel.is_finished() {
+                return next;
+            } else {
+                rest.park();
+            }
+        }
+    }
+
+    fn model(capacity: usize, bursts: usize, size: usize) {
+        let mut bounded = loom::model::Builder::new();
+        bounded.preemption_bound = Some(3);
+        bounded.check(move || {
+            let channel = Arc::new(Channel::new(Policy::Block, capacity));
+            let (producer, consumer) = (Parker::new(), Parker::new());
+            let (wake_producer, wake_consumer) =
+                (producer.unparker().clone(), consumer.unparker().clone());
+            let taken = channel.clone();
+            let thread = thread::spawn(move || consume(&taken, &consumer, &wake_producer));
+            produce(&channel, bursts, size, &producer, &wake_consumer);
+            let arrived = thread.join().expect("no panic");
+            assert_eq!(arrived, (bursts * size) as i64);
+        });
+    }
+
+    #[test]
+    fn loom_a_producer_that_waits_for_one_place_is_woken() {
+        model(1, 3, 1);
+    }
+
+    #[test]
+    fn loom_a_producer_that_waits_for_all_places_is_woken() {
+        model(2, 2, 2);
+    }
+
+    #[test]
+    fn loom_a_producer_is_woken_at_half() {
+        model(2, 3, 1);
     }
 }

@@ -1,5 +1,6 @@
 //! The scheduler: tasks, segments, and the threads that run them.
 
+mod crew;
 pub(crate) mod segment;
 pub(crate) mod task;
 pub(crate) mod worker;

@@ -24,8 +24,9 @@
 use std::{
     cell::UnsafeCell,
     ops::{Deref, DerefMut},
-    sync::atomic::{AtomicU8, Ordering},
 };
+
+use crate::sync::{AtomicU8, Ordering};
 
 const IDLE: u8 = 0;
 const QUEUED: u8 = 1;
@@ -146,7 +147,7 @@ impl<T> DerefMut for Claim<'_, T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicU64;
@@ -196,5 +197,123 @@ mod tests {
             }
         });
         assert_eq!(*task.claim_idle().expect("at rest"), 4 * EACH);
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_models {
+    use super::*;
+    use loom::{
+        cell::UnsafeCell,
+        sync::{Arc, atomic::AtomicBool},
+        thread,
+    };
+
+    /// A task whose runs note how many of the two wishes they saw. Loom reports a race when two runs
+    /// overlap, or when one does not see what the one before it did.
+    struct Shared {
+        task: Task<UnsafeCell<usize>>,
+        wishes: [AtomicBool; 2],
+    }
+
+    impl Shared {
+        fn new() -> Arc<Shared> {
+            Arc::new(Shared {
+                task: Task::new(UnsafeCell::new(0)),
+                wishes: [AtomicBool::new(false), AtomicBool::new(false)],
+            })
+        }
+
+        fn look(&self, claim: &Claim<'_, UnsafeCell<usize>>) {
+            // Relaxed: it is the task that orders the wish before the run.
+            let seen = |wish: &AtomicBool| usize::from(wish.load(Ordering::Relaxed));
+            let seen = self.wishes.iter().map(seen).sum();
+            // SAFETY: the claim's holder alone uses the body; loom checks that.
+            claim.with_mut(|body| unsafe { *body = seen });
+        }
+
+        fn run_queued(&self) {
+            loop {
+                let claim = self.task.claim_queued().expect("told to queue it");
+                self.look(&claim);
+                if !claim.finish(false) {
+                    return;
+                }
+            }
+        }
+
+        fn wish(&self, which: usize) {
+            self.wishes[which].store(true, Ordering::Relaxed);
+            if self.task.notify() {
+                self.run_queued();
+            }
+        }
+
+        fn run_directly(&self) {
+            if let Some(claim) = self.task.claim_idle() {
+                self.look(&claim);
+                if claim.finish(false) {
+                    self.run_queued();
+                }
+            }
+        }
+
+        fn last_run_saw(&self) -> usize {
+            let claim = self.task.claim_idle().expect("at rest");
+            // SAFETY: as above.
+            claim.with(|body| unsafe { *body })
+        }
+    }
+
+    #[test]
+    fn loom_the_last_run_sees_every_wish() {
+        loom::model(|| {
+            let shared = Shared::new();
+            let other = shared.clone();
+            let thread = thread::spawn(move || other.wish(1));
+            shared.wish(0);
+            thread.join().expect("no panic");
+            assert_eq!(shared.last_run_saw(), 2);
+        });
+    }
+
+    #[test]
+    fn loom_a_direct_run_loses_no_wish() {
+        let mut bounded = loom::model::Builder::new();
+        bounded.preemption_bound = Some(3);
+        bounded.check(|| {
+            let shared = Shared::new();
+            let threads = [0, 1].map(|which| {
+                let shared = shared.clone();
+                thread::spawn(move || shared.wish(which))
+            });
+            shared.run_directly();
+            for thread in threads {
+                thread.join().expect("no panic");
+            }
+            assert_eq!(shared.last_run_saw(), 2);
+        });
+    }
+
+    #[test]
+    fn loom_a_task_that_has_completed_never_runs_again() {
+        loom::model(|| {
+            let shared = Shared::new();
+            assert!(shared.task.notify());
+            let other = shared.clone();
+            let thread = thread::spawn(move || {
+                let claim = other.task.claim_queued().expect("queued");
+                other.look(&claim);
+                claim.complete();
+            });
+            assert!(!shared.task.notify() && shared.task.claim_idle().is_none());
+            if let Some(claim) = shared.task.claim_done() {
+                shared.look(&claim);
+                claim.complete();
+            }
+            thread.join().expect("no panic");
+            assert!(!shared.task.notify());
+            shared.task.claim_done().expect("done").complete();
+        });
     }
 }

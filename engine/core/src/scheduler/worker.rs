@@ -1,30 +1,23 @@
 //! [`Workers`]: the threads that run segments, and the one that keeps time.
 //!
-//! Segments that are to run wait in one first-in first-out queue, so that none starves; each is in it
-//! at most once (its task is QUEUED), so the queue is bounded by the number of segments. A worker
-//! that finds nothing announces itself as sleeping, looks once more, and parks. Whoever queues a
-//! segment wakes one sleeper if there is one. Announce and look on one side, queue and look for
-//! sleepers on the other, each with a sequentially consistent fence between: at least one of the two
-//! sees the other, so no segment is left lying with all workers asleep.
+//! Segments that are to run wait in the queue of a [`Crew`]. Each is in it at most once (its task is
+//! QUEUED), so the queue is bounded by the number of segments.
 #![forbid(unsafe_code)]
 
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering, fence},
+        atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
 };
 
-use crossbeam::{
-    deque::{Injector, Steal},
-    sync::{Parker, Unparker},
-};
 use levada_abi::NodeHandle;
 
-use crate::{clock, graph::Class, services, session::Session};
+use super::crew::Crew;
+use crate::{clock, graph::Class, services, session::Session, sync::Parker};
 
 /// A segment that is to run.
 pub(crate) struct Runnable {
@@ -32,68 +25,9 @@ pub(crate) struct Runnable {
     pub segment: usize,
 }
 
-struct Crew {
-    queue: Injector<Runnable>,
-    sleeping: Mutex<Vec<usize>>,
-    sleepers: AtomicUsize,
-    unparkers: Vec<Unparker>,
-    ended: AtomicBool,
-}
-
-impl Crew {
-    fn push(&self, runnable: Runnable) {
-        self.queue.push(runnable);
-        // Pairs with the fence in `sleep`.
-        fence(Ordering::SeqCst);
-        if self.sleepers.load(Ordering::Relaxed) > 0 {
-            self.wake_one();
-        }
-    }
-
-    fn wake_one(&self) {
-        let sleeper = {
-            let mut sleeping = lock(&self.sleeping);
-            let sleeper = sleeping.pop();
-            self.sleepers.store(sleeping.len(), Ordering::Relaxed);
-            sleeper
-        };
-        if let Some(worker) = sleeper {
-            self.unparkers[worker].unpark();
-        }
-    }
-
-    fn take(&self) -> Option<Runnable> {
-        loop {
-            match self.queue.steal() {
-                Steal::Success(runnable) => return Some(runnable),
-                Steal::Empty => return None,
-                Steal::Retry => std::hint::spin_loop(),
-            }
-        }
-    }
-
-    fn work(&self, worker: usize, parker: &Parker) {
-        loop {
-            while let Some(Runnable { session, segment }) = self.take() {
-                session.run_queued(segment);
-            }
-            if self.ended.load(Ordering::Acquire) {
-                return;
-            }
-            {
-                let mut sleeping = lock(&self.sleeping);
-                sleeping.push(worker);
-                self.sleepers.store(sleeping.len(), Ordering::Relaxed);
-            }
-            // Pairs with the fence in `push`.
-            fence(Ordering::SeqCst);
-            if self.queue.is_empty() && !self.ended.load(Ordering::Acquire) {
-                parker.park();
-            }
-            let mut sleeping = lock(&self.sleeping);
-            sleeping.retain(|w| *w != worker);
-            self.sleepers.store(sleeping.len(), Ordering::Relaxed);
-        }
+fn work(crew: &Crew<Runnable>, worker: usize, parker: &Parker) {
+    while let Some(Runnable { session, segment }) = crew.next(worker, parker) {
+        session.run_queued(segment);
     }
 }
 
@@ -160,8 +94,8 @@ impl Timers {
 
 /// The engine's threads. Dropping them ends and joins them.
 pub(crate) struct Workers {
-    light: Arc<Crew>,
-    blocking: Arc<Crew>,
+    light: Arc<Crew<Runnable>>,
+    blocking: Arc<Crew<Runnable>>,
     timers: Arc<Timers>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -175,19 +109,13 @@ impl Workers {
             earlier: Condvar::new(),
             ended: AtomicBool::new(false),
         });
-        let mut crew = |name: &str, count: usize| -> std::io::Result<Arc<Crew>> {
-            let parkers: Vec<Parker> = (0..count.max(1)).map(|_| Parker::new()).collect();
-            let crew = Arc::new(Crew {
-                queue: Injector::new(),
-                sleeping: Mutex::new(Vec::with_capacity(parkers.len())),
-                sleepers: AtomicUsize::new(0),
-                unparkers: parkers.iter().map(|p| p.unparker().clone()).collect(),
-                ended: AtomicBool::new(false),
-            });
+        let mut crew = |name: &str, count: usize| -> std::io::Result<Arc<Crew<Runnable>>> {
+            let (crew, parkers) = Crew::new(count.max(1));
+            let crew = Arc::new(crew);
             for (worker, parker) in parkers.into_iter().enumerate() {
                 let crew = crew.clone();
                 let thread = std::thread::Builder::new().name(format!("{name}-{worker}"));
-                threads.push(thread.spawn(move || crew.work(worker, &parker))?);
+                threads.push(thread.spawn(move || work(&crew, worker, &parker))?);
             }
             Ok(crew)
         };
@@ -236,8 +164,7 @@ impl Workers {
 impl Drop for Workers {
     fn drop(&mut self) {
         for crew in [&self.light, &self.blocking] {
-            crew.ended.store(true, Ordering::Release);
-            crew.unparkers.iter().for_each(Unparker::unpark);
+            crew.end();
         }
         {
             // Under the lock, so that the keeper is either waiting or yet to look.

@@ -1,0 +1,36 @@
+//! What the lock-free parts are made of, under one name each.
+//!
+//! In a normal build these are the standard library's and crossbeam's own types, re-exported. In this
+//! crate's unit tests under `--cfg loom` they are loom's, and small containers on top of loom's
+//! ([`model`]), so that the models in [`channel`](crate::channel) and [`scheduler`](crate::scheduler)
+//! try every interleaving and every reordering that the memory model allows:
+//! `RUSTFLAGS="--cfg loom" cargo test -p levada-engine --release --lib loom`.
+//!
+//! What must hold: a container of [`model`] synchronises no more than the one it stands for, so that a
+//! fence that is missing here is missing there as well.
+#![cfg_attr(not(all(test, loom)), forbid(unsafe_code))]
+
+#[cfg(not(all(test, loom)))]
+pub(crate) use {
+    crossbeam::{
+        deque::{Injector, Steal},
+        queue::ArrayQueue,
+        sync::{Parker, Unparker},
+    },
+    std::sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence},
+    },
+};
+
+#[cfg(all(test, loom))]
+pub(crate) use {
+    loom::sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence},
+    },
+    model::{ArrayQueue, Injector, Parker, Steal, Unparker},
+};
+
+#[cfg(all(test, loom))]
+pub(crate) mod model;
