@@ -157,8 +157,9 @@ impl Inner {
             }
         }
         let layout = layout(class);
+        // Zeroed, because a loan is a slice of bytes, which safe code may read before it writes.
         // SAFETY: the layout is not of size zero.
-        let memory = unsafe { std::alloc::alloc(layout) };
+        let memory = unsafe { std::alloc::alloc_zeroed(layout) };
         let Some(header) = NonNull::new(memory.cast::<Header>()) else {
             self.bytes.fetch_sub(size, Ordering::Relaxed);
             return None;
