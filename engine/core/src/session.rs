@@ -8,7 +8,10 @@
 //! session.
 
 use std::{
+    any::Any,
+    cell::Cell,
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -41,6 +44,15 @@ use crate::{
 
 /// Events that may wait at one node; more than a graph's kinds, ports and streams come to.
 const MAX_EVENTS: usize = 256;
+
+/// Sessions whose nodes hand frames in to one another run on one stack; beyond this depth the frames
+/// wait in the source's ring.
+const MAX_DIRECT_RUNS: usize = 4;
+
+thread_local! {
+    /// Direct runs on this thread's stack.
+    static DIRECT_RUNS: Cell<usize> = const { Cell::new(0) };
+}
 
 /// Why a session did not start, or ended before it was asked to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +97,10 @@ pub(crate) struct NodeState {
 impl NodeState {
     pub fn next_event(&self) -> Option<(u32, Event)> {
         lock(&self.events).pop_front()
+    }
+
+    pub fn waiting_events(&self) -> usize {
+        lock(&self.events).len()
     }
 
     pub fn put_back(&self, port: u32, event: Event) {
@@ -450,7 +466,13 @@ impl Session {
         let Some(mut claim) = self.segments[segment].claim_queued() else {
             return;
         };
-        match claim.run(self) {
+        // A panic here is the engine's own bug, or a log subscriber's: it ends the session, and neither
+        // the thread nor the claim is lost.
+        let next = catch_unwind(AssertUnwindSafe(|| claim.run(self))).unwrap_or_else(|payload| {
+            self.engine_panicked(segment, payload);
+            Next::Done
+        });
+        match next {
             Next::Done => {
                 claim.complete();
                 self.segment_has_ended();
@@ -496,9 +518,17 @@ impl Session {
         let mut taken = 0;
         if self.plan.segments[plan.segment].class == Class::Light
             && ring.is_empty()
+            && DIRECT_RUNS.get() < MAX_DIRECT_RUNS
             && let Some(mut claim) = self.segments[plan.segment].claim_idle()
         {
-            taken = claim.run_direct(self, ingress, frames);
+            DIRECT_RUNS.set(DIRECT_RUNS.get() + 1);
+            let run = catch_unwind(AssertUnwindSafe(|| claim.run_direct(self, ingress, frames)));
+            DIRECT_RUNS.set(DIRECT_RUNS.get() - 1);
+            taken = run.unwrap_or_else(|payload| {
+                self.engine_panicked(plan.segment, payload);
+                frames.fill_with(Frame::default);
+                frames.len()
+            });
             if claim.finish(false) {
                 self.queue(plan.segment);
             }
@@ -597,6 +627,15 @@ impl Session {
         self.abort();
     }
 
+    fn engine_panicked(self: &Arc<Self>, segment: usize, payload: Box<dyn Any + Send>) {
+        // Dropping the payload could panic again.
+        std::mem::forget(payload);
+        let node = self.plan.segments[segment].nodes[0];
+        let cause = "the engine panicked while it ran this node; please report it".into();
+        let _ = self.failure.set(node_error(&self.plan, node, cause));
+        self.abort();
+    }
+
     fn explain(&self, fault: &Fault) -> NodeError {
         let mut cause = std::mem::take(&mut *lock(&self.nodes[fault.node].error));
         if cause.is_empty() {
@@ -639,8 +678,16 @@ impl Session {
             "session ended"
         );
         let on_end = lock(&self.on_end).take();
-        if let Some(on_end) = on_end {
-            on_end(ended);
+        if let Some(on_end) = on_end
+            && let Err(payload) = catch_unwind(AssertUnwindSafe(|| on_end(ended)))
+        {
+            // Whoever started the session wrote it; the thread serves other sessions as well. Dropping
+            // the payload could panic again.
+            std::mem::forget(payload);
+            error!(
+                session = self.id,
+                "the callback for the session's end panicked"
+            );
         }
     }
 

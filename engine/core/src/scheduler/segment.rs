@@ -52,7 +52,9 @@ pub(crate) struct Segment {
     slots: Vec<Slot>,
     /// Entry to look at first, so that none starves.
     first_entry: usize,
-    /// Slot to drain next, once all entries have finished.
+    /// All that comes in has come: nothing is left but to drain.
+    is_draining: bool,
+    /// Slot to drain next.
     draining: usize,
     /// Arrays for batches, kept for the next time; as many as batches nest.
     spare: Vec<Vec<Frame>>,
@@ -101,6 +103,7 @@ impl Segment {
             index,
             slots: vec![],
             first_entry: 0,
+            is_draining: false,
             draining: 0,
             spare: vec![],
         }
@@ -184,7 +187,12 @@ impl Segment {
     }
 
     fn try_run(&mut self, session: &Arc<Session>) -> Result<Next, Fault> {
-        if session.take_called(self.index) {
+        if self.is_draining {
+            return self.drain(session);
+        }
+        // A segment whose input has ended makes no more calls: what they emit would take the room that
+        // its end waits for, again and again.
+        if session.take_called(self.index) && !self.is_ending(session) {
             self.deliver_calls(session)?;
         }
         for _ in 0..MAX_ROUNDS {
@@ -276,6 +284,11 @@ impl Segment {
         ingress: usize,
         frames: &mut [Frame],
     ) -> usize {
+        if self.is_draining {
+            // The source was asked to end meanwhile: its ring takes the frames, which are counted as
+            // dropped at the session's end.
+            return 0;
+        }
         let plan = &session.plan.ingress[ingress];
         let count = frames.len().min(room(session, &plan.need));
         for batch in frames[..count].chunks_mut(MAX_BATCH) {
@@ -304,7 +317,12 @@ impl Segment {
         for local in 0..self.slots.len() {
             let node = self.slots[local].node;
             let state = &session.nodes[node];
-            while let Some((port, event)) = state.next_event() {
+            // What the calls themselves raise waits for the next run, so that nodes that answer each
+            // other cannot keep the thread.
+            for _ in 0..state.waiting_events() {
+                let Some((port, event)) = state.next_event() else {
+                    break;
+                };
                 if !has_room_for_calls(session, node, 1) {
                     state.put_back(port, event);
                     session.mark_called(self.index);
@@ -327,6 +345,19 @@ impl Segment {
             }
         }
         Ok(())
+    }
+
+    /// Whether nothing new can come in; what has come may still wait at the entries.
+    fn is_ending(&self, session: &Session) -> bool {
+        let plan = &session.plan.segments[self.index];
+        let root = plan.nodes[0];
+        if session.plan.nodes[root].is_source {
+            return session.is_source_finished(root);
+        }
+        plan.entries.iter().all(|entry| match *entry {
+            Entry::Channel { channel, .. } => session.channels[channel].is_finished(),
+            Entry::Ingress { .. } => true,
+        })
     }
 
     /// Ends the segment when nothing more can come in.
@@ -352,6 +383,12 @@ impl Segment {
         if !finished {
             return Ok(Next::Wait);
         }
+        self.is_draining = true;
+        self.drain(session)
+    }
+
+    /// Ends and drains the nodes in order, as far as there is room for what they still emit.
+    fn drain(&mut self, session: &Arc<Session>) -> Result<Next, Fault> {
         while self.draining < self.slots.len() {
             let local = self.draining;
             let node = self.slots[local].node;
