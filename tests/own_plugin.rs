@@ -1,11 +1,14 @@
-//! A plugin of one's own, made as the README says: copy `plugins/gain`, put a node into it, name it in a graph.
+//! A plugin of one's own, made as the documentation says: inside the workspace by the README, beside the checkout by
+//! `docs/write-a-plugin.md`.
 
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
-use support::levada::{command, report, root};
+use serde_json::Value;
+use support::levada::{command, report, root, run_to_end};
 use support::program::Program;
 
 /// The copy is built from nothing: the kit and what that needs.
@@ -32,16 +35,35 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The node of the README: its fence of Rust code with an `export_plugin!`.
-fn node_of_the_readme() -> String {
-    let readme = std::fs::read_to_string(root().join("README.md")).expect("a README");
-    let fences = readme
-        .split("```rust")
-        .skip(1)
-        .filter_map(|rest| rest.split_once("```"));
-    let code = fences.map(|(code, _)| code.split_once('\n').map_or("", |(_, code)| code));
-    let mut nodes = code.filter(|code| code.contains("export_plugin!"));
-    nodes.next().expect("the README shows a node").to_owned()
+/// The first listing of `page` in `language` that contains `mark`.
+fn listing(page: &str, language: &str, mark: &str) -> String {
+    let listings = support::markdown::fences(&root().join(page), language);
+    let listing = listings.into_iter().find(|listing| listing.contains(mark));
+    listing.unwrap_or_else(|| panic!("{page} has no listing in {language} with {mark}"))
+}
+
+/// Where these plugins are built. Cargo tells the members of two copies of a workspace apart by nothing, so they must
+/// not share a folder with the workspace itself.
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("own-plugin")
+}
+
+/// Runs `graph` in `folder` for a second and gives the report and the node of the type `node_type`.
+fn run_for_a_second(folder: &Path, graph: &str, node_type: &str) -> (Value, Value) {
+    let mut run = command(["run", graph, "--duration", "1s", "--json"]);
+    run.current_dir(folder).env("CARGO_TARGET_DIR", target());
+    let output = Program::start(&format!("levada run {graph}"), run).wait(BUILD_LIMIT);
+    assert!(output.status.success(), "{}", output.stderr);
+    let report = report(&output);
+    let nodes = report["nodes"].as_array().expect("a list of nodes");
+    let node = nodes
+        .iter()
+        .find(|node| node["type"] == node_type)
+        .expect("the node of the plugin")
+        .clone();
+    assert!(node["frames_in"].as_u64() >= Some(40), "{report:#}");
+    assert_eq!(report["bytes_copied"], 0, "{report:#}");
+    (report, node)
 }
 
 #[test]
@@ -64,8 +86,11 @@ fn a_copy_of_gain_with_the_node_of_the_readme_runs_in_a_graph() {
         })
         .collect();
     std::fs::write(plugin.join("Cargo.toml"), renamed).expect("the manifest of the copy");
-    std::fs::write(plugin.join("src/lib.rs"), node_of_the_readme())
-        .expect("the source of the copy");
+    std::fs::write(
+        plugin.join("src/lib.rs"),
+        listing("README.md", "rust", "export_plugin!"),
+    )
+    .expect("the source of the copy");
     let graph = repository.join("examples/mute.toml");
     let text = r#"
 links = ["tone -> silence -> meter"]
@@ -78,23 +103,68 @@ meter = { type = "level" }
 "#;
     std::fs::write(&graph, text).expect("a graph in the copy");
 
-    let mut run = command([Path::new("run"), &graph]);
-    run.args(["--duration", "1s", "--json"])
-        .current_dir(repository);
-    // Cargo tells the members of two copies of a workspace apart by nothing: they must not share a target folder.
-    run.env(
-        "CARGO_TARGET_DIR",
-        Path::new(env!("CARGO_TARGET_TMPDIR")).join("own-plugin"),
-    );
-    let output = Program::start("levada run mute.toml", run).wait(BUILD_LIMIT);
-    assert!(output.status.success(), "{}", output.stderr);
-    let report = report(&output);
-    let nodes = report["nodes"].as_array().expect("a list of nodes");
-    let mute = nodes
-        .iter()
-        .find(|node| node["type"] == "mute")
-        .expect("the node of the plugin");
-    assert!(mute["frames_in"].as_u64() >= Some(40), "{report:#}");
+    let (report, mute) = run_for_a_second(repository, "examples/mute.toml", "mute");
     assert_eq!(mute["frames_in"], mute["frames_out"], "{report:#}");
-    assert_eq!(report["bytes_copied"], 0, "{report:#}");
+}
+
+#[test]
+fn the_plugin_of_the_page_for_authors_is_tested_runs_and_is_inspected() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let page = "docs/write-a-plugin.md";
+    std::os::unix::fs::symlink(root(), folder.path().join("levada"))
+        .expect("a link to the checkout");
+    let plugin = folder.path().join("my-plugin");
+    std::fs::create_dir_all(plugin.join("src")).expect("a folder for the crate");
+    std::fs::create_dir_all(folder.path().join("graphs")).expect("a folder for the graph");
+    std::fs::write(
+        plugin.join("Cargo.toml"),
+        listing(page, "toml", "[package]"),
+    )
+    .expect("the manifest");
+    let source =
+        listing(page, "rust", "export_plugin!(Half)") + &listing(page, "rust,ignore", "Harness");
+    std::fs::write(plugin.join("src/lib.rs"), source).expect("the source");
+    std::fs::write(
+        folder.path().join("graphs/try.toml"),
+        listing(page, "toml", "mine = "),
+    )
+    .expect("the graph");
+
+    let mut test = Command::new(env!("CARGO"));
+    test.arg("test")
+        .current_dir(&plugin)
+        .env("CARGO_TARGET_DIR", target());
+    let output = Program::start("cargo test of the plugin", test).wait(BUILD_LIMIT);
+    assert!(
+        output.status.success() && output.stdout.contains("1 passed"),
+        "{}{}",
+        output.stdout,
+        output.stderr
+    );
+
+    let (report, half) = run_for_a_second(folder.path(), "graphs/try.toml", "half");
+    let (came, went) = (half["frames_in"].as_u64(), half["frames_out"].as_u64());
+    assert_eq!(
+        came.map(|came| came / 2),
+        went,
+        "every second frame: {report:#}"
+    );
+
+    let library = target().join("debug").join(format!(
+        "{}my_plugin{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    ));
+    let output = run_to_end(
+        &["inspect", library.to_str().expect("a plain path")],
+        BUILD_LIMIT,
+    );
+    assert!(output.status.success(), "{}", output.stderr);
+    assert!(
+        output
+            .stdout
+            .contains("half: Lets every second frame through"),
+        "{}",
+        output.stdout
+    );
 }

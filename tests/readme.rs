@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
 use support::http::request;
 use support::levada::{Levada, example, root, run_to_end};
+use support::markdown::fences;
 use support::program::Program;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -28,29 +29,6 @@ fn pages() -> Vec<PathBuf> {
         .collect();
     pages.extend([root().join("README.md"), root().join("CONTRIBUTING.md")]);
     pages
-}
-
-/// The text of each fence of `page` that is marked `language`.
-fn fences(page: &Path, language: &str) -> Vec<String> {
-    let text =
-        std::fs::read_to_string(page).unwrap_or_else(|error| panic!("{}: {error}", page.display()));
-    let (mut found, mut fence): (Vec<String>, Option<(bool, String)>) = (Vec::new(), None);
-    for line in text.lines() {
-        let mark = line.trim_start().strip_prefix("```");
-        fence = match (fence, mark) {
-            (None, Some(info)) => Some((info.trim() == language, String::new())),
-            (Some((wanted, text)), Some(_)) => {
-                if wanted {
-                    found.push(text);
-                }
-                None
-            }
-            (Some((wanted, text)), None) => Some((wanted, text + line + "\n")),
-            (None, None) => None,
-        };
-    }
-    assert!(fence.is_none(), "{}: a fence is not closed", page.display());
-    found
 }
 
 /// The commands of a fence: comments left out, lines that end in a backslash joined.

@@ -13,6 +13,7 @@ pub mod browser;
 pub mod cdp;
 pub mod http;
 pub mod levada;
+pub mod markdown;
 pub mod page;
 pub mod program;
 pub mod visitor;
