@@ -20,6 +20,8 @@ const UNSAFE: [&str; 10] = [
     "engine/core/src/scheduler/task.rs",
     "engine/core/src/services.rs",
     "engine/core/src/session.rs",
+    // What models under loom stand on; no other build has it.
+    "engine/core/src/sync/model.rs",
     // They act as plugins and hosts do.
     "engine/core/tests/plugin_files.rs",
     "engine/core/tests/plugin_support/",
@@ -29,10 +31,20 @@ const UNSAFE: [&str; 10] = [
 const MAX_LINES: usize = 600;
 
 /// What may be without a bound of its own, and what bounds it.
-const BOUNDED_OTHERWISE: [(&str, &str); 1] = [(
-    "engine/core/src/scheduler/worker.rs",
-    "Injector: a segment is in the queue at most once, by the state of its task",
-)];
+const BOUNDED_OTHERWISE: [(&str, &str); 3] = [
+    (
+        "engine/core/src/scheduler/crew.rs",
+        "Injector: a segment is in the queue at most once, by the state of its task",
+    ),
+    (
+        "engine/core/src/sync.rs",
+        "Injector: only its name, for the crew",
+    ),
+    (
+        "engine/core/src/sync/model.rs",
+        "Injector: what the crew's stands for in a model, which pushes two items",
+    ),
+];
 
 fn page() -> String {
     fs::read_to_string(root().join("docs/architecture.md")).expect("the page is there")

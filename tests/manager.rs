@@ -104,13 +104,9 @@ impl Node for Caller {
         Ok(())
     }
 
-    fn process(&mut self, _port: usize, frames: &mut Frames, _ctx: &mut Context) -> Result {
+    fn process(&mut self, _port: usize, frames: &mut Frames, ctx: &mut Context) -> Result {
         for frame in frames.drain() {
-            let encoding = self
-                .host
-                .format(frame.format_id())
-                .unwrap_or_default()
-                .encoding;
+            let encoding = ctx.format(frame.format_id()).unwrap_or_default().encoding;
             match (frame.kind(), encoding.as_str()) {
                 (Kind::Audio, "opus") => self.returned.sound += 1,
                 (Kind::Data, "text/plain") => self.returned.text |= frame.payload() == b"hello",

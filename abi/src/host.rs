@@ -74,14 +74,16 @@ pub struct HostVTable {
     /// session) is full or the format is malformed.
     pub format_intern:
         unsafe extern "C" fn(host: *mut c_void, node: NodeHandle, format: *const Format) -> u32,
-    /// Answers the format with this id, or null. The entry lives as long as the node.
+    /// Answers the format with this id, or null. Only during a call of the node; the entry lives as long
+    /// as the node.
     pub format_get:
         unsafe extern "C" fn(host: *mut c_void, node: NodeHandle, id: u32) -> *const Format,
     /// Declares a stream of the node's session and answers its id (0..=65534), or -1 when the table
     /// (256 a session) is full. The same media and label get the same id.
     pub stream_declare:
         unsafe extern "C" fn(host: *mut c_void, node: NodeHandle, info: *const StreamInfo) -> i32,
-    /// Answers the stream with this id, or null. The entry lives as long as the node.
+    /// Answers the stream with this id, or null. Only during a call of the node; the entry lives as long
+    /// as the node.
     pub stream_get:
         unsafe extern "C" fn(host: *mut c_void, node: NodeHandle, id: u32) -> *const StreamInfo,
     /// Hands frames in at an output port of a source, from a thread of the source's own: one call

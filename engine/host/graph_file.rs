@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use levada_engine::{
-    graph::{self, Document, Graph, Place, Plan, PluginSource, Problem, Problems, SetParam},
+    graph::{self, Document, Place, Plan, PluginSource, Problem, Problems, SetParam},
     plugin::Registry,
     services,
 };
@@ -49,17 +49,8 @@ pub fn load(path: &Path, overrides: &[SetParam]) -> Result<GraphFile, Problems> 
     let notices = load_plugins(&mut document, base, &mut registry);
     let graph = graph::validate(&document, &registry, overrides)?;
     Ok(GraphFile {
-        plan: Arc::new(plan(graph, &registry)?),
+        plan: Arc::new(Plan::new(graph, &registry)?),
         notices,
-    })
-}
-
-/// Plans a graph that was validated against `registry`.
-pub(crate) fn plan(graph: Graph, registry: &Registry) -> Result<Plan, Problems> {
-    let name = graph.name.clone();
-    Plan::new(graph, registry).ok_or_else(|| {
-        let cause = "the states of its nodes do not fit into memory together";
-        Problem::new(Place::Argument(name), cause, "use fewer nodes").into()
     })
 }
 

@@ -139,6 +139,6 @@ impl Pipeline {
             ));
         }
         let graph = graph.build(&registry)?;
-        Ok(Arc::new(graph_file::plan(graph, &registry)?))
+        Ok(Arc::new(Plan::new(graph, &registry)?))
     }
 }

@@ -102,6 +102,7 @@ pub struct Harness<N: Node> {
     memory: *mut c_void,
     handle: NodeHandle,
     desc: NodeTypeDesc,
+    started: bool,
     node: PhantomData<N>,
 }
 
@@ -177,12 +178,14 @@ impl<N: Node> Harness<N> {
             memory: memory.cast(),
             handle,
             desc,
+            started: false,
             node: PhantomData,
         };
         harness.call(0, |vtable, node, ctx| {
             // SAFETY: a live instance, and a context for the call.
             unsafe { (vtable.start)(node, ctx) }
         })?;
+        harness.started = true;
         Ok(harness)
     }
 
@@ -238,8 +241,16 @@ impl<N: Node> Harness<N> {
             }
         })?;
         if desc.forwards_to != NOWHERE {
+            let to = desc.forwards_to as usize;
             let forwarded = slots.into_iter().filter_map(Frame::from_abi);
-            out.extend(forwarded.map(|frame| (desc.forwards_to as usize, frame)));
+            out.extend(forwarded.map(|frame| (to, frame)));
+            // As an engine counts: what is forwarded is put out as well.
+            let most = ports(&self.desc).get(to).map_or(0, |p| p.max_out) as usize * count as usize;
+            if out.iter().filter(|(port, _)| *port == to).count() > most {
+                return Err(Error::new(format_args!(
+                    "it put out more frames at port {to} in one call than the port's max_out allows"
+                )));
+            }
         }
         Ok(out)
     }
@@ -351,7 +362,9 @@ impl<N: Node> Drop for Harness<N> {
         // layout.
         unsafe {
             let vtable = &*self.desc.vtable;
-            let _ = (vtable.stop)(self.memory);
+            if self.started {
+                let _ = (vtable.stop)(self.memory);
+            }
             (vtable.destroy)(self.memory);
             std::alloc::dealloc(self.memory.cast(), Self::LAYOUT);
         }

@@ -24,6 +24,8 @@ pub enum Refused {
     Full,
     /// The node has ended.
     Gone,
+    /// The port is no output of the node.
+    Invalid,
 }
 
 impl Host {
@@ -73,16 +75,6 @@ impl Host {
         Ok(id)
     }
 
-    /// Returns the format with this id (see [`Frame::format_id`]), if the session has one.
-    #[must_use]
-    pub fn format(&self, id: u32) -> Option<Format> {
-        // SAFETY: the answer is null, or valid as long as the node, which outlives this call.
-        unsafe {
-            let format = (self.vtable.format_get)(self.vtable.host, self.node, id);
-            format.as_ref().map(|f| Format::from_abi(f))
-        }
-    }
-
     /// Declares a stream and returns its id; the same kind and label give the same id.
     ///
     /// # Errors
@@ -103,16 +95,6 @@ impl Host {
         })
     }
 
-    /// Returns the label of a stream (a track's id, a data channel's label), if there is one.
-    #[must_use]
-    pub fn stream_label(&self, id: u16) -> Option<String> {
-        // SAFETY: the answer is null, or valid as long as the node, which outlives this call.
-        unsafe {
-            let info = (self.vtable.stream_get)(self.vtable.host, self.node, u32::from(id));
-            info.as_ref().map(|info| info.label.as_str().to_owned())
-        }
-    }
-
     /// Hands a frame in at an output port of a source, from any thread of the source's own; one
     /// call at a time a node.
     ///
@@ -127,14 +109,14 @@ impl Host {
         };
         match Frame::from_abi(slot) {
             None => Ok(()),
-            Some(frame) => Err((
-                frame,
-                if taken < 0 {
-                    Refused::Gone
-                } else {
-                    Refused::Full
-                },
-            )),
+            Some(frame) => {
+                let why = match Status(taken) {
+                    Status::INVALID => Refused::Invalid,
+                    status if status.is_ok() => Refused::Full,
+                    _ => Refused::Gone,
+                };
+                Err((frame, why))
+            }
         }
     }
 
@@ -206,6 +188,27 @@ impl std::ops::Deref for Context<'_> {
 impl<'a> Context<'a> {
     pub(crate) fn new(host: &'a Host, call: &'a abi::Context) -> Context<'a> {
         Context { host, call }
+    }
+
+    /// Returns the format with this id (see [`Frame::format_id`]), if the session has one.
+    #[must_use]
+    pub fn format(&self, id: u32) -> Option<Format> {
+        // SAFETY: the answer is null, or valid as long as the node, which lives during its calls.
+        unsafe {
+            let format = (self.host.vtable.format_get)(self.host.vtable.host, self.host.node, id);
+            format.as_ref().map(|f| Format::from_abi(f))
+        }
+    }
+
+    /// Returns the label of a stream (a track's id, a data channel's label), if there is one.
+    #[must_use]
+    pub fn stream_label(&self, id: u16) -> Option<String> {
+        // SAFETY: the answer is null, or valid as long as the node, which lives during its calls.
+        unsafe {
+            let info =
+                (self.host.vtable.stream_get)(self.host.vtable.host, self.host.node, u32::from(id));
+            info.as_ref().map(|info| info.label.as_str().to_owned())
+        }
     }
 
     /// Hands a frame on at an output port.

@@ -72,15 +72,29 @@ fn make(level: u32, target: String, file: String, line: u32) -> &'static Site {
     site
 }
 
+/// Longest target or file name of a site, in bytes.
+const MAX_NAME: usize = 256;
+
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(MAX_NAME);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
 /// # Safety
 /// The texts of `site` must be valid.
 unsafe fn find(site: &LogSite) -> &'static Site {
     // SAFETY: the caller vouches for the texts.
     let (target, file) = unsafe { (site.target.as_str(), site.file.as_str()) };
     let mut sites = sites().lock().unwrap_or_else(PoisonError::into_inner);
-    let mut key = (site.level, site.line, target.to_owned(), file.to_owned());
+    // Levels beyond the known ones count as the nearest, and texts are cut, so that the keys are few.
+    let level = site.level.clamp(level::ERROR, level::TRACE);
+    let (target, file) = (cut(target), cut(file));
+    let mut key = (level, site.line, target.to_owned(), file.to_owned());
     if sites.len() >= MAX_SITES && !sites.contains_key(&key) {
-        key = (site.level, 0, "plugin".to_owned(), String::new());
+        key = (level, 0, "plugin".to_owned(), String::new());
     }
     sites
         .entry(key)

@@ -184,7 +184,7 @@ impl Node for Threaded {
                 let frame = Frame::from_bytes(Kind::Data, "live".into()).with_pts(pts);
                 match host.ingest(0, frame) {
                     Ok(()) => {}
-                    Err((_, Refused::Gone)) => return,
+                    Err((_, Refused::Gone | Refused::Invalid)) => return,
                     Err((_, Refused::Full)) => {
                         host.dropped(1);
                         std::thread::yield_now();
@@ -505,4 +505,30 @@ fn many_sessions_of_one_plan_run_side_by_side() {
     for (session, told) in sessions {
         assert_eq!(end_of(&session, &told).report.links[2].frames, 100);
     }
+}
+
+#[test]
+fn a_graph_in_which_one_frame_may_become_too_many_is_refused() {
+    let mut graph = GraphBuilder::new("swells");
+    graph.node("source", "count");
+    let names: Vec<String> = (0..20).map(|at| format!("double-{at}")).collect();
+    for name in &names {
+        graph.node(name, "pass").param("do", "double");
+    }
+    graph.node("heavy", "heavy");
+    graph.node("sink", "collect");
+    graph.link(&format!(
+        "source -> {} -> heavy -> sink.in",
+        names.join(" -> ")
+    ));
+    let registry = registry();
+    let graph = graph.build(&registry).expect("valid");
+    let problem = Plan::new(graph, &registry)
+        .err()
+        .expect("refused")
+        .to_string();
+    assert!(
+        problem.contains("may become") && problem.contains("\"heavy\""),
+        "{problem}"
+    );
 }

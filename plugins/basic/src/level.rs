@@ -14,7 +14,6 @@ const FLOOR_DB: f64 = -60.0;
 /// sound in a line.
 pub struct Level {
     name: String,
-    host: Host,
     every: f64,
     /// The format that the sums below belong to.
     format: u32,
@@ -72,8 +71,8 @@ impl Level {
         }
     }
 
-    fn set_format(&mut self, id: u32) -> Result {
-        let format = self.host.format(id).unwrap_or_default();
+    fn set_format(&mut self, id: u32, ctx: &Context) -> Result {
+        let format = ctx.format(id).unwrap_or_default();
         let Media::Audio { rate, channels } = format.media else {
             return Err(Error::new(format_args!(
                 "level takes raw sound, not {format:?}"
@@ -109,7 +108,6 @@ impl Node for Level {
     fn create(config: &Config) -> Result<Self> {
         Ok(Level {
             name: config.name().to_owned(),
-            host: config.host(),
             every: config.float("every")?,
             format: 0,
             seconds_per_sample: 0.0,
@@ -118,10 +116,10 @@ impl Node for Level {
         })
     }
 
-    fn observe(&mut self, _port: usize, frames: &[Frame], _ctx: &mut Context) -> Result {
+    fn observe(&mut self, _port: usize, frames: &[Frame], ctx: &mut Context) -> Result {
         for frame in frames {
             if frame.format_id() != self.format {
-                self.set_format(frame.format_id())?;
+                self.set_format(frame.format_id(), ctx)?;
             }
             let bytes = frame.payload();
             let aligned = if self.is_f32 {

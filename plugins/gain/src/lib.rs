@@ -9,7 +9,6 @@ use levada_plugin::{as_f32_mut, as_i16_mut, prelude::*};
 /// range are limited to full scale.
 struct Gain {
     factor: f32,
-    host: Host,
 }
 
 impl Node for Gain {
@@ -28,15 +27,12 @@ impl Node for Gain {
 
     fn create(config: &Config) -> Result<Self> {
         let factor = 10f64.powf(config.float("db")? / 20.0) as f32;
-        Ok(Gain {
-            factor,
-            host: config.host(),
-        })
+        Ok(Gain { factor })
     }
 
     fn process(&mut self, _port: usize, frames: &mut Frames, ctx: &mut Context) -> Result {
         for frame in frames.iter_mut() {
-            let format = self.host.format(frame.format_id()).unwrap_or_default();
+            let format = ctx.format(frame.format_id()).unwrap_or_default();
             let bytes = ctx.make_writable(frame)?;
             match format.encoding.as_str() {
                 "f32" => {

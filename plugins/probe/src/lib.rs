@@ -16,7 +16,6 @@ const MAX_STREAMS: usize = 64;
 struct Probe {
     every_ns: i64,
     next: i64,
-    host: Host,
     name: String,
     streams: BTreeMap<u16, Stream>,
 }
@@ -38,14 +37,14 @@ struct Stream {
 }
 
 impl Probe {
-    fn look(&mut self, frame: &Frame, now: i64) {
+    fn look(&mut self, frame: &Frame, now: i64, ctx: &Context) {
         let id = if self.streams.len() < MAX_STREAMS || self.streams.contains_key(&frame.stream()) {
             frame.stream()
         } else {
             u16::MAX
         };
         let stream = self.streams.entry(id).or_insert_with(|| Stream {
-            label: self.host.stream_label(id).unwrap_or_default(),
+            label: ctx.stream_label(id).unwrap_or_default(),
             first_ns: now,
             last_ns: now,
             last_pts: frame.pts(),
@@ -53,7 +52,7 @@ impl Probe {
         });
         if stream.format != frame.format_id() {
             stream.format = frame.format_id();
-            let format = self.host.format(frame.format_id()).unwrap_or_default();
+            let format = ctx.format(frame.format_id()).unwrap_or_default();
             stream.encoding = format.encoding.clone();
             info!(node = self.name, stream = id, label = stream.label, %format, "stream has this format");
         }
@@ -117,7 +116,6 @@ impl Node for Probe {
         Ok(Probe {
             every_ns: (config.float("every")? * 1e9) as i64,
             next: 0,
-            host: config.host(),
             name: config.name().to_owned(),
             streams: BTreeMap::new(),
         })
@@ -126,7 +124,7 @@ impl Node for Probe {
     fn observe(&mut self, _port: usize, frames: &[Frame], ctx: &mut Context) -> Result {
         let now = ctx.now();
         for frame in frames {
-            self.look(frame, now);
+            self.look(frame, now, ctx);
         }
         if self.every_ns > 0 && now >= self.next {
             if self.next > 0 {

@@ -198,7 +198,7 @@ impl Intake {
                     self.host.dropped(1);
                     taken = false;
                 }
-                Err((_, NotTaken::Gone)) => {
+                Err((_, NotTaken::Gone | NotTaken::Invalid)) => {
                     self.gone.store(true, Ordering::Release);
                     taken = false;
                 }

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use levada_abi::{NOWHERE, direction, port_flags};
 use serde::Serialize;
 
-use super::{Cost, Graph, Policy, PortRef};
+use super::{Cost, Graph, MAX_CAPACITY, Policy, PortRef, Problem};
 use crate::plugin::{NodeType, Registry, instance::StateLayout};
 
 /// Frames a source may hand in ahead of the engine, at least.
@@ -124,25 +124,34 @@ pub struct SegmentSummary {
 impl Plan {
     /// Plans a graph that was validated against `registry`.
     ///
-    /// Returns `None` when the registry lacks a type of the graph or the states of its nodes do not
-    /// fit in memory; neither happens with the registry that validated it.
-    #[must_use]
-    pub fn new(graph: Graph, registry: &Registry) -> Option<Plan> {
-        let types: Vec<Arc<NodeType>> = graph
-            .nodes
-            .iter()
-            .map(|n| registry.node_type(&n.type_name).cloned())
-            .collect::<Option<_>>()?;
+    /// # Errors
+    /// When a call of a node may put more frames into a channel than one can hold, when the states of
+    /// the nodes do not fit into memory, or when `registry` is not the one that validated the graph.
+    pub fn new(graph: Graph, registry: &Registry) -> Result<Plan, Problem> {
+        let mut types = Vec::with_capacity(graph.nodes.len());
+        for node in &graph.nodes {
+            let Some(node_type) = registry.node_type(&node.type_name) else {
+                let cause = format!("the registry has no node type \"{}\"", node.type_name);
+                return Err(Problem::new(
+                    node.place.clone(),
+                    cause,
+                    "plan with the registry that validated the graph",
+                ));
+            };
+            types.push(node_type.clone());
+        }
         let mut state = StateLayout::new();
         let mut nodes = Vec::with_capacity(types.len());
         for (index, node_type) in types.iter().enumerate() {
-            nodes.push(plan_node(
-                index,
-                &graph,
-                node_type,
-                &types,
-                state.add(node_type)?,
-            ));
+            let Some(offset) = state.add(node_type) else {
+                let cause = "the states of the nodes do not fit into memory together";
+                return Err(Problem::new(
+                    graph.nodes[index].place.clone(),
+                    cause,
+                    "use fewer nodes",
+                ));
+            };
+            nodes.push(plan_node(index, &graph, node_type, &types, offset));
         }
         let segments = segment(&graph, &types, &mut nodes);
         let mut plan = Plan {
@@ -156,8 +165,8 @@ impl Plan {
             state,
         };
         plan.add_entries();
-        plan.add_needs();
-        Some(plan)
+        plan.add_needs()?;
+        Ok(plan)
     }
 
     /// The graph.
@@ -256,7 +265,7 @@ impl Plan {
         }
     }
 
-    fn add_needs(&mut self) {
+    fn add_needs(&mut self) -> Result<(), Problem> {
         for segment in &self.segments {
             for &node in segment.nodes.iter().rev() {
                 let mut need = BTreeMap::new();
@@ -267,19 +276,47 @@ impl Plan {
                         *sum = sum.saturating_add(frames.saturating_mul(times));
                     }
                 }
+                // An output that never puts anything out needs nothing.
+                need.retain(|_, frames| *frames > 0);
                 self.nodes[node].need = need.into_iter().collect();
             }
         }
         for index in 0..self.ingress.len() {
             self.ingress[index].need = self.need_of_output(self.ingress[index].from);
         }
-        for node in &self.nodes {
-            for (channel, frames) in &node.need {
+        // At its end a node is called once for each input and once more.
+        let calls = self
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(at, node)| (at, node.inputs + 1, &node.need));
+        let ingress = self
+            .ingress
+            .iter()
+            .map(|ingress| (ingress.from.node, 1, &ingress.need));
+        for (node, calls, need) in calls.chain(ingress) {
+            for (channel, frames) in need {
+                let wanted = frames.saturating_mul(calls);
+                if wanted > MAX_CAPACITY {
+                    let PortRef { node: to, .. } =
+                        self.graph.links[self.channels[*channel].link].to;
+                    let cause = format!(
+                        "one frame at \"{}\" may become {frames} frames on their way to \"{}\", and a link \
+                         holds at most {MAX_CAPACITY}",
+                        self.graph.nodes[node].name, self.graph.nodes[to].name
+                    );
+                    let remedy = "put a heavy or blocking node between them, or node types with a smaller max_out";
+                    return Err(Problem::new(
+                        self.graph.nodes[node].place.clone(),
+                        cause,
+                        remedy,
+                    ));
+                }
                 let capacity = &mut self.channels[*channel].capacity;
-                // At its end a node is called once for each input and once more.
-                *capacity = (*capacity).max(frames.saturating_mul(node.inputs + 1));
+                *capacity = (*capacity).max(wanted);
             }
         }
+        Ok(())
     }
 
     fn need_of_output(&self, from: PortRef) -> Need {

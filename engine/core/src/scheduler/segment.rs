@@ -15,6 +15,7 @@ use std::sync::Arc;
 use levada_abi::{Event, Frame, Status, event};
 
 use crate::{
+    clock,
     graph::{Entry, Need, PortRef, Route},
     plugin::{
         instance::{Failed, Instance},
@@ -27,6 +28,8 @@ use crate::{
 pub(crate) const MAX_BATCH: usize = 32;
 /// Rounds over the entries before a segment lets others run.
 const MAX_ROUNDS: usize = 8;
+/// Time after which a segment lets others run, at the end of a round.
+const MAX_RUN_NS: i64 = 1_000_000;
 
 /// What a segment wants after a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,8 +198,13 @@ impl Segment {
         if session.take_called(self.index) && !self.is_ending(session) {
             self.deliver_calls(session)?;
         }
+        let began = clock::now_ns();
         for _ in 0..MAX_ROUNDS {
             match self.round(session)? {
+                // Others are waiting for the thread, and an abort for this run's end.
+                Round::Moved if session.is_aborted() || clock::now_ns() - began > MAX_RUN_NS => {
+                    break;
+                }
                 Round::Moved => {}
                 Round::Idle => return self.try_finish(session),
                 Round::Waits => return Ok(Next::Wait),

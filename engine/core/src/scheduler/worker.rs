@@ -103,33 +103,35 @@ pub(crate) struct Workers {
 impl Workers {
     /// Starts `workers` threads for segments, `blocking` for those that may wait, and one for time.
     pub fn start(workers: usize, blocking: usize) -> std::io::Result<Workers> {
-        let mut threads = Vec::new();
-        let timers = Arc::new(Timers {
+        let (light, light_parkers) = Crew::new(workers.max(1));
+        let (blocking, blocking_parkers) = Crew::new(blocking.max(1));
+        let timers = Timers {
             wishes: Mutex::default(),
             earlier: Condvar::new(),
             ended: AtomicBool::new(false),
-        });
-        let mut crew = |name: &str, count: usize| -> std::io::Result<Arc<Crew<Runnable>>> {
-            let (crew, parkers) = Crew::new(count.max(1));
-            let crew = Arc::new(crew);
+        };
+        // Whole before the first thread starts: should a later one fail, the drop ends those that run.
+        let mut all = Workers {
+            light: Arc::new(light),
+            blocking: Arc::new(blocking),
+            timers: Arc::new(timers),
+            threads: vec![],
+        };
+        for (name, crew, parkers) in [
+            ("levada-worker", all.light.clone(), light_parkers),
+            ("levada-blocking", all.blocking.clone(), blocking_parkers),
+        ] {
             for (worker, parker) in parkers.into_iter().enumerate() {
                 let crew = crew.clone();
                 let thread = std::thread::Builder::new().name(format!("{name}-{worker}"));
-                threads.push(thread.spawn(move || work(&crew, worker, &parker))?);
+                all.threads
+                    .push(thread.spawn(move || work(&crew, worker, &parker))?);
             }
-            Ok(crew)
-        };
-        let light = crew("levada-worker", workers)?;
-        let blocking = crew("levada-blocking", blocking)?;
-        let keeper = timers.clone();
+        }
+        let keeper = all.timers.clone();
         let thread = std::thread::Builder::new().name("levada-timer".into());
-        threads.push(thread.spawn(move || keeper.keep_time())?);
-        Ok(Workers {
-            light,
-            blocking,
-            timers,
-            threads,
-        })
+        all.threads.push(thread.spawn(move || keeper.keep_time())?);
+        Ok(all)
     }
 
     /// Queues a segment whose task is QUEUED.
