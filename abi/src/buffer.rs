@@ -26,13 +26,10 @@ pub struct BufferVTable {
     pub query: unsafe extern "C" fn(owner: *mut c_void, id: crate::Text) -> *const c_void,
 }
 
-/// A counted reference to a window of memory: 32 bytes.
-///
-/// Dropping it releases its reference, cloning it adds one; the memory itself is never copied. A
-/// null `vtable` marks an empty buffer that refers to nothing.
+/// What a [`Buffer`] is made of: 32 bytes. It owns nothing by itself.
 #[repr(C)]
-#[derive(StableAbi)]
-pub struct Buffer {
+#[derive(Clone, Copy, StableAbi)]
+pub struct RawBuffer {
     /// First byte of the window.
     pub ptr: *mut u8,
     /// Length of the window in bytes.
@@ -42,6 +39,14 @@ pub struct Buffer {
     /// The owner's functions; null in an empty buffer.
     pub vtable: *const BufferVTable,
 }
+
+/// A counted reference to a window of memory: 32 bytes.
+///
+/// Dropping it releases its reference, cloning it adds one; the memory itself is never copied. A
+/// null `vtable` marks an empty buffer that refers to nothing.
+#[repr(transparent)]
+#[derive(StableAbi)]
+pub struct Buffer(RawBuffer);
 
 const _: () = assert!(size_of::<Buffer>() == 32 && align_of::<Buffer>() == 8);
 
@@ -53,94 +58,106 @@ unsafe impl Sync for Buffer {}
 
 impl Buffer {
     /// A buffer that refers to nothing.
-    pub const EMPTY: Buffer = Buffer {
+    pub const EMPTY: Buffer = Buffer(RawBuffer {
         ptr: std::ptr::null_mut(),
         len: 0,
         owner: std::ptr::null_mut(),
         vtable: std::ptr::null(),
-    };
+    });
+
+    /// Takes over a reference.
+    ///
+    /// # Safety
+    /// `raw` must stand for one reference that nobody else gives up: `ptr` and `len` name memory that
+    /// `owner` keeps alive as long as there are references, and `vtable` keeps the contract of
+    /// [`BufferVTable`]. Or `vtable` is null.
+    #[must_use]
+    pub const unsafe fn from_raw(raw: RawBuffer) -> Buffer {
+        Buffer(raw)
+    }
+
+    /// What the buffer is made of. It stays the owner of its reference.
+    #[must_use]
+    pub const fn raw(&self) -> RawBuffer {
+        self.0
+    }
 
     /// Whether the buffer refers to nothing (not the same as a window of length zero).
     #[must_use]
     pub const fn is_empty_slot(&self) -> bool {
-        self.vtable.is_null()
+        self.0.vtable.is_null()
     }
 
     /// The bytes of the window.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
-        if self.len == 0 || self.vtable.is_null() {
+        if self.0.len == 0 || self.0.vtable.is_null() {
             return &[];
         }
         // SAFETY: a non-empty buffer's window is valid while its reference is held (type
         // invariant, upheld by whoever filled the fields), and nobody writes while it is shared.
-        unsafe { std::slice::from_raw_parts(self.ptr, self.len) }
+        unsafe { std::slice::from_raw_parts(self.0.ptr, self.0.len) }
     }
 
     /// The bytes of the window for writing, or `None` when the memory is shared or read-only.
     pub fn as_mut_slice(&mut self) -> Option<&mut [u8]> {
-        if self.vtable.is_null() {
+        if self.0.vtable.is_null() {
             return None;
         }
         // SAFETY: `vtable` is valid for a non-empty buffer (type invariant).
-        let unique = unsafe { ((*self.vtable).is_unique_and_writable)(self.owner) };
+        let unique = unsafe { ((*self.0.vtable).is_unique_and_writable)(self.0.owner) };
         if unique == 0 {
             return None;
         }
-        if self.len == 0 {
+        if self.0.len == 0 {
             return Some(&mut []);
         }
         // SAFETY: the reference is the only one and the memory writable, as the owner just said;
         // `&mut self` keeps it so for the life of the slice.
-        Some(unsafe { std::slice::from_raw_parts_mut(self.ptr, self.len) })
+        Some(unsafe { std::slice::from_raw_parts_mut(self.0.ptr, self.0.len) })
     }
 
     /// Answers the owner's interface `id` (see [`BufferVTable::query`]), or null.
     #[must_use]
     pub fn query(&self, id: &'static str) -> *const c_void {
-        if self.vtable.is_null() {
+        if self.0.vtable.is_null() {
             return std::ptr::null();
         }
         // SAFETY: `vtable` is valid for a non-empty buffer (type invariant).
-        unsafe { ((*self.vtable).query)(self.owner, crate::Text::new(id)) }
+        unsafe { ((*self.0.vtable).query)(self.0.owner, crate::Text::new(id)) }
     }
 
     /// Narrows the window to `range` of itself; `None`, and no change, when it does not fit.
     #[must_use]
     pub fn narrow(mut self, range: std::ops::Range<usize>) -> Option<Buffer> {
-        if range.start > range.end || range.end > self.len {
+        if range.start > range.end || range.end > self.0.len {
             return None;
         }
-        if !self.vtable.is_null() {
+        if !self.0.vtable.is_null() {
             // SAFETY: the start lies inside the window or one past its end.
-            self.ptr = unsafe { self.ptr.add(range.start) };
+            self.0.ptr = unsafe { self.0.ptr.add(range.start) };
         }
-        self.len = range.end - range.start;
+        self.0.len = range.end - range.start;
         Some(self)
     }
 }
 
 impl Clone for Buffer {
     fn clone(&self) -> Self {
-        if !self.vtable.is_null() {
+        if !self.0.vtable.is_null() {
             // SAFETY: `vtable` is valid for a non-empty buffer (type invariant); the new value
             // owns the reference added here.
-            unsafe { ((*self.vtable).retain)(self.owner) };
+            unsafe { ((*self.0.vtable).retain)(self.0.owner) };
         }
-        Buffer {
-            ptr: self.ptr,
-            len: self.len,
-            owner: self.owner,
-            vtable: self.vtable,
-        }
+        Buffer(self.0)
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if !self.vtable.is_null() {
+        if !self.0.vtable.is_null() {
             // SAFETY: this value owns one reference, and gives it up here.
-            unsafe { ((*self.vtable).release)(self.owner) };
+            unsafe { ((*self.0.vtable).release)(self.0.owner) };
         }
     }
 }

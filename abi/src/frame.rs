@@ -57,7 +57,7 @@ pub mod flags {
 /// An owned, counted pointer to a chain of side data; null when there is none: 8 bytes.
 #[repr(transparent)]
 #[derive(StableAbi)]
-pub struct Side(pub *mut SideData);
+pub struct Side(*mut SideData);
 
 const _: () = assert!(size_of::<Side>() == 8);
 
@@ -88,6 +88,22 @@ pub struct SideData {
 impl Side {
     /// No side data.
     pub const NONE: Side = Side(std::ptr::null_mut());
+
+    /// Takes over a reference.
+    ///
+    /// # Safety
+    /// `piece` must be null, or keep the contract of [`SideData`] and stand for one reference that
+    /// nobody else gives up.
+    #[must_use]
+    pub const unsafe fn from_raw(piece: *mut SideData) -> Side {
+        Side(piece)
+    }
+
+    /// The first piece, or null. The reference stays this value's.
+    #[must_use]
+    pub const fn as_ptr(&self) -> *mut SideData {
+        self.0
+    }
 
     /// Returns the content of the piece called `id`, if the chain has one.
     #[must_use]

@@ -19,7 +19,7 @@ mod plugin;
 mod status;
 mod text;
 
-pub use buffer::{Buffer, BufferVTable};
+pub use buffer::{Buffer, BufferVTable, RawBuffer};
 pub use event::Event;
 pub use format::{Format, StreamInfo, media};
 pub use frame::{Frame, Side, SideData, flags};

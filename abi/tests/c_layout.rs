@@ -47,7 +47,7 @@ fn structs() -> String {
         size = "size", retain = "retain", release = "release",
         is_unique_and_writable = "is_unique_and_writable", query = "query",
     });
-    layout!(out: "LevadaBuffer" = abi::Buffer as Buffer {
+    layout!(out: "LevadaBuffer" = abi::RawBuffer as RawBuffer {
         ptr = "ptr", len = "len", owner = "owner", vtable = "vtable",
     });
     layout!(out: "LevadaSideData" = abi::SideData as SideData {

@@ -3,7 +3,7 @@
 use std::{ffi::c_void, ops::Deref};
 
 use bytes::Bytes;
-use levada_abi::{Buffer, BufferVTable, Text};
+use levada_abi::{Buffer, BufferVTable, RawBuffer, Text};
 
 /// `Bytes` boxed behind a reference count is what a buffer made from `Bytes` owns. One box for each
 /// buffer: `retain` clones the `Bytes`, whose own count does the counting.
@@ -51,21 +51,24 @@ unsafe extern "C" fn nothing(_: *mut c_void, _: Text) -> *const c_void {
 pub fn from_bytes(bytes: Bytes) -> Buffer {
     let (ptr, len) = (bytes.as_ptr().cast_mut(), bytes.len());
     let owner = Box::new(Owned(bytes, std::sync::atomic::AtomicUsize::new(1)));
-    Buffer {
+    let owner = Box::into_raw(owner).cast();
+    let raw = RawBuffer {
         ptr,
         len,
-        owner: Box::into_raw(owner).cast(),
+        owner,
         vtable: &raw const BYTES,
-    }
+    };
+    // SAFETY: `owner` has one reference and keeps the bytes alive; `BYTES` keeps the contract.
+    unsafe { Buffer::from_raw(raw) }
 }
 
 /// Makes `Bytes` that keep the buffer alive. The payload is not copied.
 #[must_use]
 pub fn into_bytes(buffer: Buffer) -> Bytes {
-    if std::ptr::eq(buffer.vtable, &raw const BYTES) {
+    if std::ptr::eq(buffer.raw().vtable, &raw const BYTES) {
         // SAFETY: the vtable says that `from_bytes` of this library made the owner, and the
         // reference held by `buffer` keeps it alive.
-        let owned = unsafe { &*buffer.owner.cast::<Owned>() };
+        let owned = unsafe { &*buffer.raw().owner.cast::<Owned>() };
         // A narrowed window becomes a slice of the same `Bytes`.
         return owned.0.slice_ref(buffer.as_slice());
     }
@@ -99,7 +102,7 @@ impl Loan {
     /// Shortens the loan to its first `len` bytes; more than there are is ignored.
     #[must_use]
     pub fn truncate(self, len: usize) -> Loan {
-        let end = len.min(self.0.len);
+        let end = len.min(self.0.as_slice().len());
         Loan(self.0.narrow(0..end).unwrap_or_default())
     }
 }

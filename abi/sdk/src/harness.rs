@@ -34,7 +34,7 @@ use std::{
 use bytes::BytesMut;
 use levada_abi::{
     self as abi, Buffer, BufferVTable, Event, HostVTable, LogSite, NOWHERE, NodeConfig, NodeHandle,
-    NodeTypeDesc, ParamValue, PortDesc, Status, StreamInfo, Text, direction, param_kind,
+    NodeTypeDesc, ParamValue, PortDesc, RawBuffer, Status, StreamInfo, Text, direction, param_kind,
     port_flags,
 };
 
@@ -516,14 +516,15 @@ unsafe extern "C" fn host_loan(
     let mut memory = Box::new(Memory(BytesMut::zeroed(len), AtomicU32::new(1)));
     let ptr = memory.0.as_mut_ptr();
     let owner = Box::into_raw(memory).cast();
-    // SAFETY: `out` is writable (contract).
+    let vtable = &raw const MEMORY;
+    // SAFETY: `out` is writable (contract), and the new buffer has the one reference to the memory.
     unsafe {
-        *out = Buffer {
+        *out = Buffer::from_raw(RawBuffer {
             ptr,
             len,
             owner,
-            vtable: &raw const MEMORY,
-        }
+            vtable,
+        })
     };
     Status::OK
 }

@@ -25,7 +25,7 @@ pub(crate) fn attach(id: &'static str, content: &[u8], next: Side) -> Side {
             id: Text::new(id),
             data: content.as_ptr().cast(),
             size: content.len(),
-            next: next.0.cast_const().cast(),
+            next: next.as_ptr().cast_const().cast(),
             retain,
             release,
         },
@@ -33,7 +33,8 @@ pub(crate) fn attach(id: &'static str, content: &[u8], next: Side) -> Side {
         content,
         next,
     });
-    Side(Box::into_raw(piece).cast())
+    // SAFETY: a fresh piece with one reference, which keeps the contract by the functions below.
+    unsafe { Side::from_raw(Box::into_raw(piece).cast()) }
 }
 
 unsafe extern "C" fn retain(this: *mut c_void) {

@@ -18,7 +18,7 @@ use std::{
 };
 
 use crossbeam::queue::ArrayQueue;
-use levada_abi::{Buffer, BufferVTable, Text};
+use levada_abi::{Buffer, BufferVTable, RawBuffer, Text};
 
 const HEADER: usize = 64;
 const SMALLEST: u32 = 8;
@@ -116,12 +116,14 @@ impl Pool {
         }
         // SAFETY: the payload follows the header in the same allocation.
         let ptr = unsafe { header.cast::<u8>().add(HEADER) };
-        Ok(Buffer {
+        let raw = RawBuffer {
             ptr,
             len,
             owner: header.cast(),
             vtable: &raw const VTABLE,
-        })
+        };
+        // SAFETY: the block's one reference is the new buffer's, and `VTABLE` keeps the contract.
+        Ok(unsafe { Buffer::from_raw(raw) })
     }
 
     /// Bytes of all blocks, out on loan or waiting.
@@ -257,11 +259,11 @@ mod tests {
     fn a_released_block_is_loaned_again() {
         let pool = Pool::new(1 << 20);
         let first = pool.loan(1000).expect("room");
-        let at = first.ptr;
+        let at = first.raw().ptr;
         drop(first);
         let second = pool.loan(900).expect("room");
-        assert_eq!(second.ptr, at);
-        assert_eq!(second.len, 900);
+        assert_eq!(second.raw().ptr, at);
+        assert_eq!(second.as_slice().len(), 900);
         assert_eq!(pool.bytes(), 1024);
     }
 

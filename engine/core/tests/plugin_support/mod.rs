@@ -166,11 +166,16 @@ pub static HOST: HostVTable = HostVTable {
 pub fn buffer(bytes: &[u8], is_writable: bool) -> Buffer {
     let memory = Box::new((bytes.to_vec(), is_writable));
     let (ptr, len) = (memory.0.as_ptr().cast_mut(), memory.0.len());
-    Buffer {
-        ptr,
-        len,
-        owner: Box::into_raw(memory).cast(),
-        vtable: &raw const MEMORY,
+    let owner = Box::into_raw(memory).cast();
+    let vtable = &raw const MEMORY;
+    // SAFETY: the memory lives as long as the buffer, and `MEMORY` keeps the contract.
+    unsafe {
+        Buffer::from_raw(abi::RawBuffer {
+            ptr,
+            len,
+            owner,
+            vtable,
+        })
     }
 }
 
