@@ -124,7 +124,7 @@ impl Frame {
         self
     }
 
-    /// The format's id in the session; 0 is "none". [`Host::format`](crate::Host::format) looks it up.
+    /// The format's id in the session; 0 is "none". [`Context::format`](crate::Context::format) looks it up.
     #[must_use]
     pub fn format_id(&self) -> u32 {
         self.0.format

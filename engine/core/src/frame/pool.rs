@@ -1,6 +1,6 @@
 //! The pool: loans buffers by size class and takes them back on their last release.
 //!
-//! A block of memory is a 64-byte [`Header`] followed by the payload, so each buffer's reference
+//! A block of memory is a 64-byte `Header` followed by the payload, so each buffer's reference
 //! count has a cache line of its own. Released blocks wait in a bounded lock-free queue for each
 //! class (powers of two from 256 bytes to 64 MiB); what does not fit there goes back to the
 //! allocator. The sum of all blocks, out on loan or waiting, never exceeds the pool's limit. A
