@@ -90,6 +90,11 @@ impl Frame {
         self.0
     }
 
+    /// Whether the host emptied this slot; never between calls of the contract's functions.
+    pub(crate) fn is_empty_slot(&self) -> bool {
+        self.0.is_empty_slot()
+    }
+
     /// What kind of media it holds.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -120,6 +120,32 @@ impl Host {
         }
     }
 
+    /// Hands several frames in at an output port of a source, in order, as [`Host::ingest`] does
+    /// with one. Frames that were taken leave `frames`, whose memory stays for the next batch.
+    ///
+    /// # Errors
+    /// What was not taken is still in `frames`, in order; see [`Host::ingest`].
+    pub fn ingest_batch(&self, port: usize, frames: &mut Vec<Frame>) -> Result<(), Refused> {
+        let count = u32::try_from(frames.len()).unwrap_or(u32::MAX);
+        // SAFETY: `Frame` is a transparent wrapper of the contract's type, and `frames` holds
+        // `count` slots or more, which are writable for the call.
+        let taken = unsafe {
+            let slots = frames.as_mut_ptr().cast::<abi::Frame>();
+            (self.vtable.ingest)(self.vtable.host, self.node, port as u32, slots, count)
+        };
+        if taken.unsigned_abs() as usize == frames.len() && taken >= 0 {
+            frames.clear();
+            return Ok(());
+        }
+        // Which slots the host emptied is plain to see, so its count need not be believed.
+        frames.retain(|frame| !frame.is_empty_slot());
+        match (frames.is_empty(), taken < 0) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Refused::Gone),
+            (false, false) => Err(Refused::Full),
+        }
+    }
+
     /// Says that this source will hand in no more frames.
     pub fn finish(&self) {
         // SAFETY: plain call; a stale handle is answered.

@@ -244,6 +244,30 @@ impl Node for Asker {
     }
 }
 
+/// Held by the test for as long as [`Stuck`] is to take nothing.
+static GATE: Mutex<()> = Mutex::new(());
+
+/// A sink that waits for the gate.
+struct Stuck;
+
+impl Node for Stuck {
+    const NAME: &'static str = "stuck";
+    const SUMMARY: &'static str = "Waits for the gate";
+    const PORTS: &'static [Port] = &[Port::input("in")];
+    const COST: Cost = Cost::Blocking;
+
+    fn create(_config: &Config) -> Result<Self> {
+        Ok(Stuck)
+    }
+
+    fn process(&mut self, _port: usize, frames: &mut Frames, _ctx: &mut Context) -> Result {
+        let gate = GATE.lock().expect("no panic under the lock");
+        frames.drain().for_each(drop);
+        drop(gate);
+        Ok(())
+    }
+}
+
 fn registry() -> Registry {
     let plugin = Builtin::new("test", "1.0.0")
         .with::<Count>()
@@ -253,6 +277,8 @@ fn registry() -> Registry {
         .with::<Collect>()
         .with::<Threaded>()
         .with::<Asker>()
+        .with::<Handed>()
+        .with::<Stuck>()
         .into_plugin();
     let mut registry = Registry::default();
     assert!(registry.add(&plugin).is_empty());
@@ -382,6 +408,62 @@ fn an_output_feeds_several_links_and_a_node_several_sources() {
         .find(|n| n.name == "look")
         .expect("in the report");
     assert_eq!(look.frames_in, 3_000);
+}
+
+/// By session: the services of its [`Handed`].
+static HANDED: Mutex<Vec<(u64, Host)>> = Mutex::new(Vec::new());
+
+/// A source that hands in what the test gives it.
+struct Handed;
+
+impl Node for Handed {
+    const NAME: &'static str = "handed";
+    const SUMMARY: &'static str = "Hands in what the test gives it";
+    const PORTS: &'static [Port] = &[Port::output("out")];
+
+    fn create(config: &Config) -> Result<Self> {
+        let mut handed = HANDED.lock().expect("no panic under the lock");
+        handed.push((config.session(), config.host()));
+        Ok(Handed)
+    }
+}
+
+fn numbered(range: std::ops::Range<i64>) -> Vec<Frame> {
+    let frame = |pts| Frame::from_bytes(Kind::Data, "batch".into()).with_pts(pts);
+    range.map(frame).collect()
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_taken_from_the_front_and_the_rest_comes_back() {
+    let mut graph = GraphBuilder::new("batches");
+    graph.node("source", "handed");
+    graph.node("stuck", "stuck");
+    graph.link_with("source -> stuck", Some(Policy::Block), Some(4));
+    let (session, told) = start(&plan(&graph));
+    let handed = HANDED.lock().expect("no panic under the lock");
+    let host = handed.iter().find(|(id, _)| *id == session.id());
+    let host = host.expect("the source was created").1;
+    drop(handed);
+
+    // The sink takes nothing on before the gate opens, so no more fits than the graph holds.
+    let gate = GATE.lock().expect("no panic under the lock");
+    let mut frames = numbered(0..1000);
+    assert_eq!(host.ingest_batch(0, &mut frames), Err(Refused::Full));
+    let left: Vec<i64> = frames.iter().map(Frame::pts).collect();
+    assert!(!left.is_empty() && left.len() < 1000);
+    assert_eq!(left, (1000 - left.len() as i64..1000).collect::<Vec<_>>());
+    drop(gate);
+
+    while host.ingest_batch(0, &mut frames).is_err() {
+        std::thread::yield_now();
+    }
+    assert!(frames.is_empty());
+    host.finish();
+    let ended = end_of(&session, &told);
+    assert_eq!(ended.report.nodes[1].frames_in, 1000);
+    let mut late = numbered(0..3);
+    assert_eq!(host.ingest_batch(0, &mut late), Err(Refused::Gone));
+    assert_eq!(late.len(), 3);
 }
 
 #[test]
