@@ -305,7 +305,7 @@ fn print_table(engine: &Engine) {
     let rows: Vec<_> = Group::all()
         .iter()
         .map(|group| {
-            let outcome = group.with(engine, |contenders| table::compare(contenders));
+            let outcome = group.with(engine, table::compare);
             let hop = |name| cell(outcome.ns(name) / (group.nodes + 1) as f64, "");
             let ratio = |name, base| cell(outcome.ratio(name, base), "x");
             vec![

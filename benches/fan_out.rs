@@ -101,7 +101,7 @@ fn main() {
     if table::is_wanted() {
         let mut rows = vec![];
         for batch in [1, BATCH] {
-            let outcome = with(&engine, batch, |contenders| table::compare(contenders));
+            let outcome = with(&engine, batch, table::compare);
             rows.extend(NAMES.map(|name| {
                 vec![
                     batch.to_string(),

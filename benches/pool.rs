@@ -1,12 +1,18 @@
 //! What does memory for a payload cost?
 //!
 //! A loan from the engine's pool and its release, through the pool itself and through a node's
-//! [`Host`](levada_plugin::Host), against `malloc` and `free` (`Vec::with_capacity`). Released where
-//! it was loaned, or on another thread, which gets 64 of them at a time. One byte of each is written.
+//! [`Host`], against `malloc` and `free` (`Vec::with_capacity`). Released where it was loaned, or on
+//! another thread, which gets several at a time; handing them over is not part of the figure. One
+//! byte of each is written.
 
 mod support;
 
-use std::{hint::black_box, sync::mpsc, thread, time::Duration};
+use std::{
+    hint::black_box,
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use criterion::Criterion;
 use levada_abi::Buffer;
@@ -17,8 +23,9 @@ use support::{
     table::{self, Contender, cell, timed},
 };
 
-/// Buffers that go to the other thread at a time.
-const SHIPMENT: usize = 64;
+/// Bytes that go to the other thread at a time, and buffers at most: fewer than the pool keeps.
+const SHIPMENT_BYTES: usize = 16 << 20;
+const SHIPMENT: usize = 128;
 const NAMES: [&str; 3] = ["malloc", "pool", "host"];
 
 fn malloc(len: usize) -> Vec<u8> {
@@ -45,28 +52,40 @@ fn here<'a, T>(name: &'static str, make: impl Fn() -> T + 'a) -> Contender<'a> {
     })
 }
 
-fn there<'a, T: Send + 'static>(name: &'static str, make: impl Fn() -> T + 'a) -> Contender<'a> {
+fn there<'a, T: Send + 'static>(
+    name: &'static str,
+    len: usize,
+    make: impl Fn() -> T + 'a,
+) -> Contender<'a> {
     let (to, from) = mpsc::sync_channel::<Vec<T>>(1);
     let (back, emptied) = mpsc::sync_channel(1);
     // The thread lives until its channel closes; the process does not wait for it.
     thread::spawn(move || {
         for mut shipment in from {
+            let begin = Instant::now();
             shipment.clear();
-            if back.send(shipment).is_err() {
+            if back.send((shipment, begin.elapsed())).is_err() {
                 return;
             }
         }
     });
-    let mut empty = Some(Vec::with_capacity(SHIPMENT));
+    let size = (SHIPMENT_BYTES / len).min(SHIPMENT);
+    let mut empty = Some(Vec::with_capacity(size));
     Contender::new(name, move |count| {
-        timed(|| {
-            for _ in 0..count.div_ceil(SHIPMENT as u64) {
-                let mut shipment = empty.take().expect("one comes back for each that is sent");
-                shipment.extend((0..SHIPMENT).map(|_| make()));
-                to.send(shipment).expect("the other thread lives");
-                empty = Some(emptied.recv().expect("the other thread lives"));
-            }
-        })
+        let mut took = Duration::ZERO;
+        let shipments = count.div_ceil(size as u64);
+        for _ in 0..shipments {
+            let mut shipment = empty.take().expect("one comes back for each that is sent");
+            let begin = Instant::now();
+            shipment.extend((0..size).map(|_| make()));
+            took += begin.elapsed();
+            to.send(shipment).expect("the other thread lives");
+            let (shipment, released) = emptied.recv().expect("the other thread lives");
+            took += released;
+            empty = Some(shipment);
+        }
+        // Whole shipments were made and released; what was asked for is a part of them.
+        took.mul_f64(count as f64 / (shipments * size as u64) as f64)
     })
 }
 
@@ -85,9 +104,9 @@ fn groups(host: Host) -> Vec<(String, Vec<Contender<'static>>)> {
         groups.push((
             format!("{what}, released there"),
             vec![
-                there(NAMES[0], move || malloc(len)),
-                there(NAMES[1], move || loan(&b, len)),
-                there(NAMES[2], move || loan_of_host(host, len)),
+                there(NAMES[0], len, move || malloc(len)),
+                there(NAMES[1], len, move || loan(&b, len)),
+                there(NAMES[2], len, move || loan_of_host(host, len)),
             ],
         ));
     }
@@ -127,7 +146,7 @@ fn main() {
         });
         let rows: Vec<_> = rows.collect();
         table::print(
-            "CPU ns a buffer, loaned and released, medians of interleaved rounds",
+            "ns a buffer, loaned and released, medians of interleaved rounds",
             &[
                 "buffer",
                 "malloc",
