@@ -78,7 +78,6 @@ impl RawChain {
     pub fn run_with(&mut self, frames: &mut [Frame], mut between: impl FnMut(&mut [Frame])) {
         let context = Context {
             call: std::ptr::null_mut(),
-            now: 0,
             emit: no_output,
         };
         for (state, vtable) in &self.nodes {
