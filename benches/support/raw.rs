@@ -1,7 +1,7 @@
 //! The raw limit: the same nodes, called through their own function tables in a plain loop.
 //!
 //! What is called is what the engine calls, the kit's panic guard included. What is left out is all
-//! that the engine adds: routes, counters, room, activation, time.
+//! that the engine adds: routes, counters, room, activation.
 
 use std::{alloc::Layout, ffi::c_void};
 
