@@ -126,6 +126,58 @@ async fn two_browsers_at_once_have_a_session_each() {
     assert_everything_travelled(&levada.stop_with_report());
 }
 
+#[tokio::test]
+async fn packets_pass_without_a_copy() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let levada = Levada::serve(&[ECHO, &["--set", "browser.mode=packets"]].concat());
+    let url = format!("{}/?source=pattern&autostart=1", levada.url);
+    let visitor = Visitor::arrive(&browser, "packets", &url).await;
+    visitor.is_connected().await;
+    visitor.sees_video().await;
+    visitor.sees_own_picture().await;
+    visitor.hears_sound().await;
+    visitor.gets_bytes_back("bytes", 50_000).await;
+    let report = levada.stop_with_report();
+    assert_everything_travelled(&report);
+    assert_eq!(report["bytes_copied"], 0, "{report:#}");
+}
+
+#[tokio::test]
+async fn a_visitor_may_stop_start_again_reload_and_outlive_the_program() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let levada = Levada::serve(ECHO);
+    let url = format!("{}/?source=pattern", levada.url);
+    let visitor = Visitor::arrive(&browser, "returning", &url).await;
+    for _ in 0..2 {
+        visitor.press("start").await;
+        visitor.is_connected().await;
+        visitor.sees_video_for(2).await;
+        visitor.press("stop").await;
+        visitor.reads_status("stopped").await;
+    }
+    visitor.press("start").await;
+    visitor.is_connected().await;
+    visitor.page.navigate(&format!("{url}&autostart=1")).await;
+    visitor.is_connected().await;
+    visitor.sees_video_for(2).await;
+    visitor.chats("here again").await;
+
+    // The page stays when the program ends, and is there again when the program is.
+    let address = format!("127.0.0.1:{}", levada.port());
+    let report = levada.stop_with_report();
+    assert_eq!(report["sessions"], 4, "{report:#}");
+    visitor.reads_status("the server is away").await;
+    assert_eq!(visitor.page.evaluate("window.pc").await, Value::Null);
+    let levada = Levada::serve(&["run", "examples/echo.toml", "--listen", &address, "--json"]);
+    visitor.is_connected().await;
+    visitor.sees_video_for(2).await;
+    levada.stop_with_report();
+}
+
 /// Every link of the report carried frames and dropped none, and every node saw some.
 fn assert_everything_travelled(report: &Value) {
     let (nodes, links) = (list(report, "nodes"), list(report, "links"));
