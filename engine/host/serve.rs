@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use levada_engine::{Engine, Report, graph::Plan};
 use levada_signaling::{Answer, Description, Host, Link, Refusal};
 use levada_webrtc::PeerConfig;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::warn;
 
 use crate::{
@@ -24,41 +24,53 @@ pub struct PeerHost {
     calls: Calls,
     offers: Arc<Semaphore>,
     shutdown: watch::Sender<bool>,
-    /// Each task holds a clone of the sender, so the receiver ends with the last of them.
-    tasks: (mpsc::Sender<()>, tokio::sync::Mutex<mpsc::Receiver<()>>),
+    /// How many tasks stay with peers. Not the number of this host's owners: the server may hold on to
+    /// it for a moment longer than its run lasts.
+    tasks: watch::Sender<usize>,
 }
 
 impl PeerHost {
     /// Serves sessions of `plan`.
     #[must_use]
     pub fn new(engine: Engine, plan: Arc<Plan>, config: PeerConfig) -> Arc<PeerHost> {
-        let (sender, receiver) = mpsc::channel(1);
         Arc::new(PeerHost {
             calls: Calls::new(engine, plan, config),
             offers: Arc::new(Semaphore::new(MAX_OFFERS)),
             shutdown: watch::Sender::new(false),
-            tasks: (sender, tokio::sync::Mutex::new(receiver)),
+            tasks: watch::Sender::new(0),
         })
     }
 
     /// Ends all sessions, and returns when they have drained.
-    pub async fn end(self: Arc<Self>) -> Report {
+    pub async fn end(&self) -> Report {
         self.shutdown.send_replace(true);
-        let calls = self.calls.clone();
-        // A guard of the server's, should one still be about, holds the host and not a task.
-        if let Some(host) = Arc::into_inner(self) {
-            drop(host.tasks.0);
-            let _ = host.tasks.1.into_inner().recv().await;
-        }
-        calls.report()
+        // An error would mean that no sender is left, and this host has one.
+        let _ = self.tasks.subscribe().wait_for(|tasks| *tasks == 0).await;
+        self.calls.report()
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let running = self.tasks.0.clone();
+        let counted = Counted::new(&self.tasks);
         tokio::spawn(async move {
             task.await;
-            drop(running);
+            drop(counted);
         });
+    }
+}
+
+/// A task that counts until it is dropped, by its end or by a panic.
+struct Counted(watch::Sender<usize>);
+
+impl Counted {
+    fn new(tasks: &watch::Sender<usize>) -> Counted {
+        tasks.send_modify(|tasks| *tasks += 1);
+        Counted(tasks.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.send_modify(|tasks| *tasks -= 1);
     }
 }
 
@@ -133,4 +145,33 @@ async fn attend(
         }
     };
     call.close(&why).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Pipeline, PipelineNode};
+    use levada_engine::EngineConfig;
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn the_end_waits_for_every_task_whoever_else_holds_the_host() {
+        let nodes = ["test-audio", "null"].map(PipelineNode::new);
+        let plan = Pipeline::new(nodes).plan().expect("a plan");
+        let engine = Engine::start(&EngineConfig::default()).expect("an engine");
+        let host = PeerHost::new(engine, plan, PeerConfig::default());
+        let _server_s = host.clone();
+        let (finish, finished) = oneshot::channel::<()>();
+        host.spawn(async move {
+            // Dropped or told: either ends it.
+            let _ = finished.await;
+        });
+        let mut end = std::pin::pin!(host.end());
+        assert!(
+            futures_util::FutureExt::now_or_never(end.as_mut()).is_none(),
+            "a task still runs"
+        );
+        drop(finish);
+        assert_eq!(end.await.sessions, 0);
+    }
 }
