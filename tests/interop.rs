@@ -11,7 +11,8 @@ use support::program::Program;
 
 /// A Python that has aiortc: what `LEVADA_PYTHON` names, or `python3`.
 fn python_with_aiortc() -> Option<PathBuf> {
-    let python = std::env::var_os("LEVADA_PYTHON").map_or_else(|| "python3".into(), PathBuf::from);
+    let named = std::env::var_os("LEVADA_PYTHON").filter(|named| !named.is_empty());
+    let python = named.map_or_else(|| "python3".into(), PathBuf::from);
     let mut command = Command::new(&python);
     command
         .args(["-c", "import aiortc"])

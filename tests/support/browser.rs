@@ -135,7 +135,7 @@ impl Browser {
 
 /// Finds Chromium: what `LEVADA_CHROMIUM` names, or one of its usual names on `PATH`.
 pub fn find() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("LEVADA_CHROMIUM") {
+    if let Some(named) = std::env::var_os("LEVADA_CHROMIUM").filter(|named| !named.is_empty()) {
         let named = PathBuf::from(named);
         assert!(
             is_file(&named),
