@@ -240,7 +240,7 @@ impl Rooms {
         let there = self.rooms.get(&room).map_or(0, Vec::len);
         if there >= 2 {
             let text = format!(
-                "two peers are in room \"{room}\" already; try again later or choose another room"
+                "room \"{room}\" is full, two peers are in it already; try again later or choose another room"
             );
             return self.mistake(from, ErrorCode::RoomFull, &text);
         }
