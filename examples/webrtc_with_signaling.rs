@@ -6,12 +6,15 @@
 //!
 //! The first argument is another server's URL, if it is not `ws://127.0.0.1:8765/ws`.
 
+use std::io::IsTerminal;
+
 use levada::{Pipeline, TransformNode, WebRtcConfig, WebRtcManager};
 use tracing::info;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt()
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     let url = std::env::args()
