@@ -22,9 +22,11 @@ impl Counter {
             .store(self.0.load(Ordering::Relaxed) + count, Ordering::Relaxed);
     }
 
-    /// Adds to the count; by anybody.
+    /// Adds to the count; by anybody. Nothing to add, which is what a batch mostly has, costs nothing.
     pub fn add_shared(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
+        if count > 0 {
+            self.0.fetch_add(count, Ordering::Relaxed);
+        }
     }
 
     pub fn get(&self) -> u64 {
