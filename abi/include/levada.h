@@ -36,6 +36,8 @@ extern "C" {
  * LevadaHostVTable.error before the failing function returns. */
 typedef int32_t LevadaStatus;
 #define LEVADA_OK ((LevadaStatus)0)
+#define LEVADA_KEPT ((LevadaStatus)1)   /* process, observe: as OK, and every slot holds a frame still */
+#define LEVADA_AGAIN ((LevadaStatus)2)  /* tick: as OK, and the next tick is wanted at once */
 #define LEVADA_FAILED ((LevadaStatus)-1)
 #define LEVADA_INVALID ((LevadaStatus)-2)     /* an argument does not fit the contract */
 #define LEVADA_GONE ((LevadaStatus)-3)        /* the handle's node is gone */
@@ -137,8 +139,8 @@ typedef struct LevadaStreamInfo {
 
 /* ---- Events ---------------------------------------------------------------------------------- */
 
-/* Control beside the frames. Kinds below 0x100 travel against the flow: a node that does not handle
- * one answers LEVADA_UNSUPPORTED, and the host passes it on. */
+/* Control beside the frames. Kinds below 0x100 travel against the flow, the others with it, in order with
+ * the frames. A node that does not handle one answers LEVADA_UNSUPPORTED, and the host passes it on. */
 typedef struct LevadaEvent {
     uint32_t kind;   /* LEVADA_EVENT_* */
     uint32_t stream; /* LEVADA_ALL_STREAMS: every stream of the port */
@@ -147,7 +149,9 @@ typedef struct LevadaEvent {
 
 #define LEVADA_EVENT_KEYFRAME_REQUEST 1u /* upstream: send a keyframe soon */
 #define LEVADA_EVENT_BITRATE 2u          /* upstream: the receiver can take `value` bits a second */
-#define LEVADA_EVENT_END_OF_STREAM 0x100u /* downstream: nothing more comes in at this port */
+#define LEVADA_EVENT_END_OF_STREAM 0x100u /* downstream, by the host: nothing more comes in */
+#define LEVADA_EVENT_FLUSH 0x101u /* downstream: let go of what is held of what came before */
+#define LEVADA_EVENT_GAP 0x102u   /* downstream: no frame comes whose pts lies before `value` ns */
 #define LEVADA_ALL_STREAMS UINT32_MAX
 
 /* ---- The host's services --------------------------------------------------------------------- */
@@ -210,6 +214,10 @@ typedef struct LevadaHostVTable {
     /* Declare what the node copied (bytes of payload) and dropped (units): it shows in reports. */
     void (*copied)(void *host, LevadaNodeHandle node, uint64_t bytes);
     void (*dropped)(void *host, LevadaNodeHandle node, uint64_t count);
+    /* Sends FLUSH or GAP at an output port of a source, from a thread of its own, in order with what
+     * it ingests; LEVADA_FULL when the links have no room now. */
+    LevadaStatus (*signal)(void *host, LevadaNodeHandle node, uint32_t port,
+                           const LevadaEvent *event);
 } LevadaHostVTable;
 
 /* ---- Node types ------------------------------------------------------------------------------ */
@@ -276,6 +284,8 @@ typedef struct LevadaContext {
     /* Takes a frame for an output port and empties the slot. LEVADA_FULL beyond max_out,
      * LEVADA_INVALID for a port that is no output: then the frame stays. */
     LevadaStatus (*emit)(void *call, uint32_t port, LevadaFrame *frame);
+    /* Sends FLUSH or GAP at an output port, behind what was emitted there so far. */
+    LevadaStatus (*signal)(void *call, uint32_t port, const LevadaEvent *event);
 } LevadaContext;
 
 /* The functions of a node type; none may be null. The host calls one function of an instance at a

@@ -7,8 +7,10 @@ use abi_stable::StableAbi;
 /// *Upstream* events are raised by a node on one of its input ports and arrive at the output port
 /// that feeds it; a node that does not handle one answers [`Status::UNSUPPORTED`](crate::Status) and
 /// the host passes it on to the node's own inputs. They coalesce: of several events of one kind for
-/// one port and stream that have not been delivered yet, the last stays. *Downstream* events arrive
-/// at an input port, in order with the frames.
+/// one port and stream that have not been delivered yet, the last stays. *Downstream* events are sent
+/// at an output port and arrive at the input ports that it feeds, in order with the frames and never
+/// dropped; a node that does not handle one answers `UNSUPPORTED` as well, and it goes on to the
+/// output that the input forwards to, or to all outputs.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, StableAbi)]
 pub struct Event {
@@ -26,8 +28,20 @@ pub mod kind {
     pub const KEYFRAME_REQUEST: u32 = 1;
     /// Upstream: the receiver can take `value` bits a second of this stream.
     pub const BITRATE: u32 = 2;
-    /// Downstream: nothing more will come in at this port. No value.
+    /// Downstream, by the host alone: nothing more will come in at this port. No value.
     pub const END_OF_STREAM: u32 = 0x100;
+    /// Downstream: what came before belongs to a past that is over (a seek, a new call): let go of
+    /// what is held of it. No value. A node cannot emit while it is told.
+    pub const FLUSH: u32 = 0x101;
+    /// Downstream: no frame will come whose `pts` lies before `value` ns; whoever waits for one need
+    /// not. A node cannot emit while it is told.
+    pub const GAP: u32 = 0x102;
+
+    /// Whether nodes send an event of this kind in order with their frames.
+    #[must_use]
+    pub const fn is_in_band(kind: u32) -> bool {
+        kind == FLUSH || kind == GAP
+    }
 
     /// Whether an event of this kind travels against the flow of frames.
     #[must_use]

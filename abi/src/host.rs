@@ -118,6 +118,15 @@ pub struct HostVTable {
     /// Declares that the node itself dropped `count` units before they became frames, or after
     /// they left the graph; they show in the report.
     pub dropped: unsafe extern "C" fn(host: *mut c_void, node: NodeHandle, count: u64),
+    /// Sends a downstream event (`FLUSH` or `GAP`) at an output port of a source, from a thread of the
+    /// source's own and in order with what it ingests. `FULL` when the links have no room now, `GONE`
+    /// once the node stops.
+    pub signal: unsafe extern "C" fn(
+        host: *mut c_void,
+        node: NodeHandle,
+        port: u32,
+        event: *const Event,
+    ) -> Status,
 }
 
 // SAFETY: the struct is immutable and its functions may be called from any thread (contract).

@@ -154,6 +154,10 @@ pub struct Context {
     /// port's `max_out`; `INVALID` for a port that is no output. Frames for an unlinked port are
     /// released and counted.
     pub emit: unsafe extern "C" fn(call: *mut c_void, port: u32, frame: *mut Frame) -> Status,
+    /// Sends a downstream event ([`FLUSH`](crate::event::kind::FLUSH) or
+    /// [`GAP`](crate::event::kind::GAP)) at an output port, behind what was emitted there so far.
+    /// `INVALID` for another kind or a port that is no output; `FULL` beyond 256 in one call.
+    pub signal: unsafe extern "C" fn(call: *mut c_void, port: u32, event: *const Event) -> Status,
 }
 
 /// The functions of a node type. None may unwind.

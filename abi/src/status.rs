@@ -13,6 +13,12 @@ pub struct Status(pub i32);
 impl Status {
     /// The call did what was asked.
     pub const OK: Status = Status(0);
+    /// Answered by `process` and `observe` only: the call did what was asked, and every slot still
+    /// holds a frame. `OK` in its place is never wrong; this one spares the host a look at the slots.
+    pub const KEPT: Status = Status(1);
+    /// Answered by `tick` only: the call did what was asked, and the node wants the next `tick` as
+    /// soon as what this one emitted is on its way.
+    pub const AGAIN: Status = Status(2);
     /// The call failed; the text is with the host.
     pub const FAILED: Status = Status(-1);
     /// An argument does not fit the contract.

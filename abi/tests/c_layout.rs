@@ -80,7 +80,7 @@ fn structs() -> String {
         log = "log", error = "error", loan = "loan", format_intern = "format_intern",
         format_get = "format_get", stream_declare = "stream_declare", stream_get = "stream_get",
         ingest = "ingest", finish = "finish", wake = "wake", timer = "timer", now = "now",
-        raise = "raise", copied = "copied", dropped = "dropped",
+        raise = "raise", copied = "copied", dropped = "dropped", signal = "signal",
     });
     layout!(out: "LevadaPortDesc" = abi::PortDesc as PortDesc {
         name = "name", direction = "direction", flags = "flags", formats = "formats",
@@ -98,7 +98,7 @@ fn structs() -> String {
         params_len = "params_len", linked_ports = "linked_ports", host = "host", data = "data",
     });
     layout!(out: "LevadaContext" = abi::Context as Context {
-        call = "call", emit = "emit",
+        call = "call", emit = "emit", signal = "signal",
     });
     layout!(out: "LevadaNodeVTable" = abi::NodeVTable as NodeVTable {
         size = "size", create_at = "create_at", start = "start", process = "process",
@@ -134,6 +134,8 @@ fn constants() -> String {
         ("LEVADA_FULL", Status::FULL),
         ("LEVADA_UNSUPPORTED", Status::UNSUPPORTED),
         ("LEVADA_PANICKED", Status::PANICKED),
+        ("LEVADA_KEPT", Status::KEPT),
+        ("LEVADA_AGAIN", Status::AGAIN),
     ] {
         assert_that(
             &mut out,
@@ -159,6 +161,8 @@ fn constants() -> String {
         ),
         ("LEVADA_EVENT_BITRATE", event::kind::BITRATE),
         ("LEVADA_EVENT_END_OF_STREAM", event::kind::END_OF_STREAM),
+        ("LEVADA_EVENT_FLUSH", event::kind::FLUSH),
+        ("LEVADA_EVENT_GAP", event::kind::GAP),
         ("LEVADA_ALL_STREAMS", event::ALL_STREAMS),
         ("LEVADA_LEVEL_ERROR", level::ERROR),
         ("LEVADA_LEVEL_WARN", level::WARN),

@@ -5,10 +5,14 @@
 
 use std::{alloc::Layout, ffi::c_void};
 
-use levada_abi::{Context, Frame, NodeConfig, NodeHandle, NodeVTable, Plugin, Status, Text};
+use levada_abi::{Context, Event, Frame, NodeConfig, NodeHandle, NodeVTable, Plugin, Status, Text};
 use levada_engine::services;
 
 unsafe extern "C" fn no_output(_: *mut c_void, _: u32, _: *mut Frame) -> Status {
+    Status::INVALID
+}
+
+unsafe extern "C" fn no_event(_: *mut c_void, _: u32, _: *const Event) -> Status {
     Status::INVALID
 }
 
@@ -79,6 +83,7 @@ impl RawChain {
         let context = Context {
             call: std::ptr::null_mut(),
             emit: no_output,
+            signal: no_event,
         };
         for (state, vtable) in &self.nodes {
             between(frames);

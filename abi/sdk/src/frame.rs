@@ -218,12 +218,26 @@ impl Frame {
 /// [forwards to](crate::Port::forwards_to), or is released at a sink.
 pub struct Frames<'a> {
     slots: &'a mut [abi::Frame],
+    /// Whether a frame was taken, so that a slot may be empty.
+    taken: bool,
 }
 
 impl<'a> Frames<'a> {
     /// Wraps slots of the contract's own type.
     pub fn new(slots: &'a mut [abi::Frame]) -> Frames<'a> {
-        Frames { slots }
+        Frames {
+            slots,
+            taken: false,
+        }
+    }
+
+    /// What `process` answers: whether every slot holds a frame still.
+    pub(crate) fn status(&self) -> abi::Status {
+        if self.taken {
+            abi::Status::OK
+        } else {
+            abi::Status::KEPT
+        }
     }
 
     /// Number of slots.
@@ -255,13 +269,17 @@ impl<'a> Frames<'a> {
     pub fn replace_each(&mut self, mut f: impl FnMut(Frame) -> Option<Frame>) {
         for slot in self.slots.iter_mut() {
             if let Some(frame) = Frame::from_abi(std::mem::take(slot)) {
-                *slot = f(frame).map(Frame::into_abi).unwrap_or_default();
+                match f(frame) {
+                    Some(frame) => *slot = frame.into_abi(),
+                    None => self.taken = true,
+                }
             }
         }
     }
 
     /// Takes all frames in order.
     pub fn drain(&mut self) -> impl Iterator<Item = Frame> + '_ {
+        self.taken = true;
         self.slots
             .iter_mut()
             .filter_map(|slot| Frame::from_abi(std::mem::take(slot)))

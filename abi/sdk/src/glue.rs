@@ -149,8 +149,9 @@ unsafe extern "C" fn process<N: Node>(
     unsafe {
         let slots = std::slice::from_raw_parts_mut(frames, count as usize);
         with::<N>(node, ctx, |node, ctx| {
-            node.process(port as usize, &mut Frames::new(slots), ctx)
-                .map(|()| Status::OK)
+            let mut frames = Frames::new(slots);
+            node.process(port as usize, &mut frames, ctx)
+                .map(|()| frames.status())
         })
     }
 }
@@ -169,14 +170,19 @@ unsafe extern "C" fn observe<N: Node>(
         };
         with::<N>(node, ctx, |node, ctx| {
             node.observe(port as usize, frames, ctx)
-                .map(|()| Status::OK)
+                .map(|()| Status::KEPT)
         })
     }
 }
 
 unsafe extern "C" fn tick<N: Node>(node: *mut c_void, ctx: *const abi::Context) -> Status {
     // SAFETY: contract of `tick`.
-    unsafe { with::<N>(node, ctx, |node, ctx| node.tick(ctx).map(|()| Status::OK)) }
+    unsafe {
+        with::<N>(node, ctx, |node, ctx| {
+            node.tick(ctx)?;
+            Ok(ctx.tick_status())
+        })
+    }
 }
 
 unsafe extern "C" fn event<N: Node>(

@@ -71,6 +71,7 @@ struct Told {
     copied: u64,
     dropped: u64,
     raised: Vec<(u32, Event)>,
+    signalled: Vec<(usize, Event)>,
     ingested: Vec<(usize, Frame)>,
     deadline: Option<i64>,
 }
@@ -197,12 +198,14 @@ impl<N: Node> Harness<N> {
     ) -> Result<Output> {
         let mut call = Call {
             emitted: vec![],
+            signalled: vec![],
             ports: ports(&self.desc),
             batch: batch.max(1),
         };
         let context = abi::Context {
             call: (&raw mut call).cast(),
             emit,
+            signal,
         };
         // SAFETY: the vtable of a node type is static.
         let status = f(
@@ -210,6 +213,9 @@ impl<N: Node> Harness<N> {
             self.memory,
             &raw const context,
         );
+        with_told(self.handle, (), |told| {
+            told.signalled.append(&mut call.signalled)
+        });
         if status.is_ok() {
             Ok(call.emitted)
         } else {
@@ -230,16 +236,22 @@ impl<N: Node> Harness<N> {
             .ok_or_else(|| Error::new(format_args!("port {port} is no input")))?;
         let mut slots: Vec<abi::Frame> = frames.into_iter().map(Frame::into_abi).collect();
         let count = slots.len() as u32;
+        let mut kept = false;
         let mut out = self.call(slots.len(), |vtable, node, ctx| {
             // SAFETY: a live instance, `count` slots, and a context for the call.
-            unsafe {
+            let status = unsafe {
                 if desc.flags & port_flags::READ_ONLY == 0 {
                     (vtable.process)(node, port as u32, slots.as_mut_ptr(), count, ctx)
                 } else {
                     (vtable.observe)(node, port as u32, slots.as_ptr(), count, ctx)
                 }
-            }
+            };
+            kept = status == Status::KEPT;
+            status
         })?;
+        if kept && slots.iter().any(abi::Frame::is_empty_slot) {
+            return Err(Error::new("it answered KEPT and left a slot empty"));
+        }
         if desc.forwards_to != NOWHERE {
             let to = desc.forwards_to as usize;
             let forwarded = slots.into_iter().filter_map(Frame::from_abi);
@@ -337,6 +349,14 @@ impl<N: Node> Harness<N> {
         with_told(self.handle, None, |told| told.deadline)
     }
 
+    /// Takes the events that the node sent downstream, with their output port.
+    #[must_use]
+    pub fn take_signalled(&self) -> Vec<(usize, Event)> {
+        with_told(self.handle, vec![], |told| {
+            std::mem::take(&mut told.signalled)
+        })
+    }
+
     /// Takes the events that the node raised upstream, with their input port.
     #[must_use]
     pub fn take_raised(&self) -> Vec<(usize, Event)> {
@@ -401,6 +421,7 @@ fn intern(told: &mut Told, format: Format) -> u32 {
 /// What a context's `emit` writes to.
 struct Call {
     emitted: Output,
+    signalled: Vec<(usize, Event)>,
     ports: &'static [PortDesc],
     batch: usize,
 }
@@ -429,6 +450,19 @@ unsafe extern "C" fn emit(call: *mut c_void, port: u32, frame: *mut abi::Frame) 
     Status::OK
 }
 
+unsafe extern "C" fn signal(call: *mut c_void, port: u32, event: *const Event) -> Status {
+    // SAFETY: as in `emit`; the event is valid for the call.
+    let (call, event) = unsafe { (&mut *call.cast::<Call>(), *event) };
+    let is_output = |p: &&PortDesc| p.direction == direction::OUTPUT;
+    if !abi::event::kind::is_in_band(event.kind)
+        || call.ports.get(port as usize).filter(is_output).is_none()
+    {
+        return Status::INVALID;
+    }
+    call.signalled.push((port as usize, event));
+    Status::OK
+}
+
 static HOST: HostVTable = HostVTable {
     size: size_of::<HostVTable>(),
     abi_version: abi::ABI_VERSION,
@@ -449,6 +483,7 @@ static HOST: HostVTable = HostVTable {
     raise: host_raise,
     copied: host_copied,
     dropped: host_dropped,
+    signal: host_signal,
 };
 
 unsafe extern "C" fn host_log_enabled(_: *mut c_void, _: *const LogSite) -> u8 {
@@ -635,6 +670,20 @@ unsafe extern "C" fn host_raise(
     let event = unsafe { *event };
     with_told(node, Status::GONE, |told| {
         told.raised.push((port, event));
+        Status::OK
+    })
+}
+
+unsafe extern "C" fn host_signal(
+    _: *mut c_void,
+    node: NodeHandle,
+    port: u32,
+    event: *const Event,
+) -> Status {
+    // SAFETY: valid for the call (contract).
+    let event = unsafe { *event };
+    with_told(node, Status::GONE, |told| {
+        told.signalled.push((port as usize, event));
         Status::OK
     })
 }

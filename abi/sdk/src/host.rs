@@ -180,6 +180,25 @@ impl Host {
         };
     }
 
+    /// Sends a downstream event (a [flush](abi::event::kind::FLUSH) or a
+    /// [gap](abi::event::kind::GAP)) at an output port of a source, from a thread of the source's own
+    /// and in order with what it [ingests](Host::ingest).
+    ///
+    /// # Errors
+    /// As [`Host::ingest`].
+    pub fn signal(&self, port: usize, event: abi::Event) -> Result<(), Refused> {
+        // SAFETY: `event` is valid for the call.
+        let status = unsafe {
+            (self.vtable.signal)(self.vtable.host, self.node, port as u32, &raw const event)
+        };
+        match status {
+            Status::FULL => Err(Refused::Full),
+            Status::INVALID => Err(Refused::Invalid),
+            status if status.is_ok() => Ok(()),
+            _ => Err(Refused::Gone),
+        }
+    }
+
     /// Declares that this node copied `bytes` of payload; they show in the report.
     pub fn copied(&self, bytes: usize) {
         // SAFETY: plain call.
@@ -202,6 +221,7 @@ impl Host {
 pub struct Context<'a> {
     host: &'a Host,
     call: &'a abi::Context,
+    again: bool,
 }
 
 impl std::ops::Deref for Context<'_> {
@@ -213,7 +233,28 @@ impl std::ops::Deref for Context<'_> {
 
 impl<'a> Context<'a> {
     pub(crate) fn new(host: &'a Host, call: &'a abi::Context) -> Context<'a> {
-        Context { host, call }
+        Context {
+            host,
+            call,
+            again: false,
+        }
+    }
+
+    /// In [`tick`](crate::Node::tick): asks for the next `tick` as soon as what this one emitted is on
+    /// its way. It is the cheapest way to keep frames coming: the engine's thread stays with the node,
+    /// until others wait for it. In other calls it does nothing; there, [`Host::wake`] asks for a
+    /// `tick`.
+    pub fn tick_again(&mut self) {
+        self.again = true;
+    }
+
+    /// What `tick` answers.
+    pub(crate) fn tick_status(&self) -> Status {
+        if self.again {
+            Status::AGAIN
+        } else {
+            Status::OK
+        }
     }
 
     /// Returns the format with this id (see [`Frame::format_id`]), if the session has one.
@@ -253,6 +294,24 @@ impl<'a> Context<'a> {
             ))),
             _ => Err(Error::new(format_args!(
                 "port {port} is no output of this node"
+            ))),
+        }
+    }
+
+    /// Sends a downstream event (a [flush](abi::event::kind::FLUSH) or a
+    /// [gap](abi::event::kind::GAP)) at an output port, behind what was emitted there so far.
+    ///
+    /// # Errors
+    /// When the port is no output, the kind is another, or this call has sent 256 already.
+    pub fn signal(&mut self, port: usize, event: abi::Event) -> Result {
+        // SAFETY: the context and the event are valid during the call.
+        let status = unsafe { (self.call.signal)(self.call.call, port as u32, &raw const event) };
+        match status {
+            s if s.is_ok() => Ok(()),
+            Status::FULL => Err(Error::new("a call sends at most 256 events downstream")),
+            _ => Err(Error::new(format_args!(
+                "port {port} is no output of this node, or event {:#x} is neither flush nor gap",
+                event.kind
             ))),
         }
     }

@@ -10,7 +10,6 @@ pub mod clock;
 mod engine;
 pub mod frame;
 pub mod graph;
-mod handles;
 mod log;
 mod observe;
 pub mod plugin;

@@ -34,17 +34,6 @@ impl Counter {
     }
 }
 
-/// A node's counters.
-#[derive(Default)]
-pub(crate) struct NodeCounters {
-    /// Frames emitted at ports that are not linked.
-    pub unlinked: Counter,
-    /// Written by whichever thread declares a copy.
-    pub bytes_copied: Counter,
-    /// Units that the node itself dropped.
-    pub dropped: Counter,
-}
-
 /// A link's counters.
 #[derive(Default)]
 pub(crate) struct LinkCounters {

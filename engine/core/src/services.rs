@@ -14,7 +14,7 @@ use levada_abi::{
     Text,
 };
 
-use crate::{clock, handles, log};
+use crate::{clock, log, session::handles};
 
 /// Texts beyond this many bytes are cut.
 const MAX_TEXT: usize = 8192;
@@ -39,6 +39,7 @@ static HOST: HostVTable = HostVTable {
     raise,
     copied,
     dropped,
+    signal,
 };
 
 /// The vtable that every node of this process is given.
@@ -48,7 +49,7 @@ pub fn host() -> &'static HostVTable {
 }
 
 pub(crate) fn timer_is_due(node: NodeHandle) {
-    handles::with(node, |session, node| session.call_soon(node));
+    handles::with(node, |session, node| session.tick_now(node));
 }
 
 fn guarded<R>(on_panic: R, f: impl FnOnce() -> R) -> R {
@@ -165,13 +166,42 @@ unsafe extern "C" fn ingest(
         if frames.iter().any(Frame::is_empty_slot) {
             return Status::INVALID.0;
         }
+        let direct = handles::claim(node, |session, index| {
+            // SAFETY: the claim was won by this call, by the handle of the segment's root.
+            unsafe { session.run_claimed(index, port as usize, frames) }
+        });
+        let direct = direct.unwrap_or(0);
+        let rest = &mut frames[direct..];
+        if rest.is_empty() {
+            return i32::try_from(direct).unwrap_or(i32::MAX);
+        }
         match handles::with(node, |session, node| {
-            session.ingest(node, port as usize, frames)
+            session.ingest(node, port as usize, rest)
         }) {
-            Some(Ok(taken)) => i32::try_from(taken).unwrap_or(i32::MAX),
+            Some(Ok(taken)) => i32::try_from(direct + taken).unwrap_or(i32::MAX),
+            _ if direct > 0 => i32::try_from(direct).unwrap_or(i32::MAX),
             Some(Err(status)) => status.0,
             None => Status::GONE.0,
         }
+    })
+}
+
+unsafe extern "C" fn signal(
+    _: *mut c_void,
+    node: NodeHandle,
+    port: u32,
+    event: *const Event,
+) -> Status {
+    guarded(Status::FAILED, || {
+        // SAFETY: valid for the call.
+        let event = unsafe { *event };
+        if !levada_abi::event::kind::is_in_band(event.kind) {
+            return Status::INVALID;
+        }
+        handles::with(node, |session, node| {
+            session.signal(node, port as usize, event)
+        })
+        .unwrap_or(Status::GONE)
     })
 }
 
@@ -216,12 +246,12 @@ unsafe extern "C" fn raise(
 
 unsafe extern "C" fn copied(_: *mut c_void, node: NodeHandle, bytes: u64) {
     tell(node, |session, node| {
-        session.node_counters[node].bytes_copied.add_shared(bytes)
+        session.nodes[node].bytes_copied.add_shared(bytes)
     });
 }
 
 unsafe extern "C" fn dropped(_: *mut c_void, node: NodeHandle, count: u64) {
     tell(node, |session, node| {
-        session.node_counters[node].dropped.add_shared(count)
+        session.nodes[node].dropped.add_shared(count)
     });
 }

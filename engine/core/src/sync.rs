@@ -17,20 +17,29 @@ pub(crate) use {
         queue::ArrayQueue,
         sync::{Parker, Unparker},
     },
+    rtrb::{Consumer, Producer},
     std::sync::{
-        Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence},
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
     },
 };
 
 #[cfg(all(test, loom))]
 pub(crate) use {
     loom::sync::{
-        Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence},
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
     },
-    model::{ArrayQueue, Injector, Parker, Steal, Unparker},
+    model::{
+        ArrayQueue, Consumer, Injector, Parker, Producer, Steal, Unparker, pop_many, push_many,
+        ring_buffer,
+    },
 };
+
+#[cfg(not(all(test, loom)))]
+mod ring;
+#[cfg(not(all(test, loom)))]
+pub(crate) use ring::{pop_many, push_many, ring_buffer};
 
 #[cfg(all(test, loom))]
 pub(crate) mod model;

@@ -385,6 +385,9 @@ fn a_plugin_written_in_c_runs() {
 
 /// Runs one node of the documented C plugin on one frame, by its functions alone.
 fn run_invert(loaded: &Loaded, payload: &[u8], is_writable: bool) -> Vec<u8> {
+    unsafe extern "C" fn signal(_: *mut std::ffi::c_void, _: u32, _: *const abi::Event) -> Status {
+        Status::INVALID
+    }
     unsafe extern "C" fn emit(_: *mut std::ffi::c_void, _: u32, _: *mut abi::Frame) -> Status {
         Status::INVALID
     }
@@ -408,6 +411,7 @@ fn run_invert(loaded: &Loaded, payload: &[u8], is_writable: bool) -> Vec<u8> {
     let ctx = abi::Context {
         call: std::ptr::null_mut(),
         emit,
+        signal,
     };
     let mut frame = abi::Frame {
         buffer: plugin_support::buffer(payload, is_writable),

@@ -27,6 +27,7 @@ mod plan;
 mod problem;
 mod quote;
 mod render;
+mod steps;
 mod validate;
 
 pub use builder::{GraphBuilder, NodeBuilder};
@@ -39,6 +40,7 @@ pub use parse::{parse, parse_bytes};
 pub use plan::{Class, Plan, SegmentSummary};
 pub(crate) use plan::{Entry, Need, PlanPort, Route};
 pub use problem::{Place, Problem, Problems, Source};
+pub(crate) use steps::{NONE, Target, To};
 pub use validate::{SetParam, validate};
 
 /// The longest graph file that is read, in bytes.

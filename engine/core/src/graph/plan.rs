@@ -15,7 +15,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use levada_abi::{NOWHERE, direction, port_flags};
 use serde::Serialize;
 
-use super::{Cost, Graph, MAX_CAPACITY, Policy, PortRef, Problem};
+use super::{
+    Cost, Graph, MAX_CAPACITY, Policy, PortRef, Problem,
+    steps::{Step, Target},
+};
 use crate::plugin::{NodeType, Registry, instance::StateLayout};
 
 /// Frames a source may hand in ahead of the engine, at least.
@@ -30,6 +33,7 @@ pub struct Plan {
     pub(crate) channels: Vec<PlanChannel>,
     pub(crate) ingress: Vec<PlanIngress>,
     pub(crate) segments: Vec<PlanSegment>,
+    pub(crate) steps: Vec<Step>,
     pub(crate) state: StateLayout,
 }
 
@@ -60,6 +64,10 @@ pub(crate) struct PlanPort {
     pub read_only: bool,
     /// Output of a source: index of its ingress.
     pub ingress: Option<usize>,
+    /// Linked input: index of its step.
+    pub step: usize,
+    /// Output: where `links` lead, in the same order.
+    pub targets: Box<[Target]>,
 }
 
 /// How a link carries frames.
@@ -77,6 +85,8 @@ pub(crate) struct PlanChannel {
     pub capacity: usize,
     pub producer: usize,
     pub consumer: usize,
+    /// Position among the outlets of the segment that produces.
+    pub outlet: usize,
 }
 
 /// The ring in which frames wait that a source handed in while its segment was running.
@@ -103,6 +113,8 @@ pub(crate) struct PlanSegment {
     pub nodes: Vec<usize>,
     pub class: Class,
     pub entries: Vec<Entry>,
+    /// Channels that it feeds.
+    pub outlets: usize,
 }
 
 /// Where frames come into a segment.
@@ -162,9 +174,11 @@ impl Plan {
             types,
             nodes,
             segments,
+            steps: vec![],
             state,
         };
         plan.add_entries();
+        plan.add_steps();
         plan.add_needs()?;
         Ok(plan)
     }
@@ -226,7 +240,9 @@ impl Plan {
                     capacity: link.capacity,
                     producer,
                     consumer,
+                    outlet: self.segments[producer].outlets,
                 });
+                self.segments[producer].outlets += 1;
                 self.routes[index] = Route::Channel(channel);
                 self.segments[consumer].entries.push(Entry::Channel {
                     channel,
@@ -369,6 +385,8 @@ fn plan_node(
             },
             read_only: desc.flags & port_flags::READ_ONLY != 0,
             ingress: None,
+            step: 0,
+            targets: Box::default(),
         }
     });
     let ports: Vec<PlanPort> = ports.collect();
@@ -405,6 +423,7 @@ fn segment(graph: &Graph, types: &[Arc<NodeType>], nodes: &mut [PlanNode]) -> Ve
                 nodes: vec![],
                 class,
                 entries: vec![],
+                outlets: 0,
             });
             segments.len() - 1
         });

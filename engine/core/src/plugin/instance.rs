@@ -3,12 +3,12 @@
 //! All calls into a plugin's function table for the life of a node are here. The rest of the engine
 //! sees batches, [`Outputs`] and a [`Failed`].
 
-use std::{alloc::Layout, ffi::c_void, ptr::NonNull, sync::Arc};
+use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
 
-use levada_abi::{Context, Event, Frame, NodeConfig, NodeVTable, Plugin, Status};
+use levada_abi::{Context, Event, Frame, NodeConfig, NodeVTable, Status};
 
 use super::{
-    outputs::{Outputs, emit},
+    outputs::{Outputs, emit, signal},
     registry::NodeType,
 };
 
@@ -81,10 +81,6 @@ pub(crate) struct Instance {
     state: *mut c_void,
     vtable: *const NodeVTable,
     started: bool,
-    /// Keeps the memory that `state` lies in.
-    _block: Arc<StateBlock>,
-    /// Keeps what the type's functions refer to.
-    _plugin: Plugin,
 }
 
 // SAFETY: an instance's state may move between threads (contract of `NodeVTable`), and its functions
@@ -95,10 +91,11 @@ impl Instance {
     /// Creates a node at `offset` of `block`, which [`StateLayout::add`] gave for this type.
     ///
     /// # Safety
-    /// No other instance may lie there, and `config` must keep the contract of [`NodeConfig`].
+    /// No other instance may lie there, `config` must keep the contract of [`NodeConfig`], and block
+    /// and type must outlive the instance.
     pub unsafe fn create(
         node_type: &NodeType,
-        block: &Arc<StateBlock>,
+        block: &StateBlock,
         offset: usize,
         config: &NodeConfig,
     ) -> Result<Instance, Failed> {
@@ -112,68 +109,64 @@ impl Instance {
             state,
             vtable,
             started: false,
-            _block: block.clone(),
-            _plugin: node_type.plugin().clone(),
         })
     }
 
+    #[inline]
     fn vtable(&self) -> &NodeVTable {
-        // SAFETY: valid while `_plugin` lives.
+        // SAFETY: the type outlives the instance, as whoever created it vouched.
         unsafe { &*self.vtable }
     }
 
+    #[inline]
     fn with_context(
         &mut self,
         outputs: &mut Outputs,
         f: impl FnOnce(&NodeVTable, *mut c_void, &Context) -> Status,
-    ) -> Result<(), Failed> {
+    ) -> Status {
         let context = Context {
             call: std::ptr::from_mut(outputs).cast(),
             emit,
+            signal,
         };
-        check(f(self.vtable(), self.state, &context))
+        f(self.vtable(), self.state, &context)
     }
 
     pub fn start(&mut self, outputs: &mut Outputs) -> Result<(), Failed> {
         // SAFETY: a live instance, called by its only user; here and in the functions below.
-        self.with_context(outputs, |vtable, state, ctx| unsafe {
+        check(self.with_context(outputs, |vtable, state, ctx| unsafe {
             (vtable.start)(state, ctx)
-        })?;
+        }))?;
         self.started = true;
         Ok(())
     }
 
-    pub fn process(
-        &mut self,
-        port: usize,
-        frames: &mut [Frame],
-        outputs: &mut Outputs,
-    ) -> Result<(), Failed> {
+    /// Brings a batch.
+    #[inline]
+    pub fn process(&mut self, port: u32, frames: &mut [Frame], outputs: &mut Outputs) -> Status {
         let (at, count) = (frames.as_mut_ptr(), frames.len() as u32);
         // SAFETY: `count` slots that are the node's for the call.
         self.with_context(outputs, |vtable, state, ctx| unsafe {
-            (vtable.process)(state, port as u32, at, count, ctx)
+            (vtable.process)(state, port, at, count, ctx)
         })
     }
 
-    pub fn observe(
-        &mut self,
-        port: usize,
-        frames: &[Frame],
-        outputs: &mut Outputs,
-    ) -> Result<(), Failed> {
+    /// Shows a batch.
+    #[inline]
+    pub fn observe(&mut self, port: u32, frames: &[Frame], outputs: &mut Outputs) -> Status {
         let (at, count) = (frames.as_ptr(), frames.len() as u32);
         // SAFETY: `count` frames that nobody writes during the call.
         self.with_context(outputs, |vtable, state, ctx| unsafe {
-            (vtable.observe)(state, port as u32, at, count, ctx)
+            (vtable.observe)(state, port, at, count, ctx)
         })
     }
 
-    pub fn tick(&mut self, outputs: &mut Outputs) -> Result<(), Failed> {
+    pub fn tick(&mut self, outputs: &mut Outputs) -> Result<Status, Failed> {
         // SAFETY: as in `start`.
-        self.with_context(outputs, |vtable, state, ctx| unsafe {
+        let status = self.with_context(outputs, |vtable, state, ctx| unsafe {
             (vtable.tick)(state, ctx)
-        })
+        });
+        check(status).map(|()| status)
     }
 
     /// Delivers an event; `false` when the node does not handle it.
@@ -184,21 +177,20 @@ impl Instance {
         outputs: &mut Outputs,
     ) -> Result<bool, Failed> {
         // SAFETY: as in `start`; the event is valid for the call.
-        let answer = self.with_context(outputs, |vtable, state, ctx| unsafe {
+        let status = self.with_context(outputs, |vtable, state, ctx| unsafe {
             (vtable.event)(state, port as u32, &raw const event, ctx)
         });
-        match answer {
-            Ok(()) => Ok(true),
-            Err(Failed(Status::UNSUPPORTED)) => Ok(false),
-            Err(failed) => Err(failed),
+        match status {
+            Status::UNSUPPORTED => Ok(false),
+            status => check(status).map(|()| true),
         }
     }
 
     pub fn drain(&mut self, outputs: &mut Outputs) -> Result<(), Failed> {
         // SAFETY: as in `start`.
-        self.with_context(outputs, |vtable, state, ctx| unsafe {
+        check(self.with_context(outputs, |vtable, state, ctx| unsafe {
             (vtable.drain)(state, ctx)
-        })
+        }))
     }
 
     /// Ends the node's own threads; does nothing on a node that never started or has stopped.

@@ -1,65 +1,165 @@
-//! [`Outputs`]: what a call emits, by port.
+//! [`Outputs`]: what a call emits, in order.
 
 use std::ffi::c_void;
 
-use levada_abi::{Frame, Status};
+use levada_abi::{Event, Frame, Status, event};
 
-/// What a call emits, by port.
+use crate::graph::Plan;
+
+/// Downstream events of one call at most.
+const MAX_SIGNALS: usize = 256;
+
+/// Arrays that batches lie in, kept for the next time: as many as batches nest on a thread.
 #[derive(Default)]
-pub(crate) struct Outputs {
-    pub ports: Vec<OutputPort>,
-    /// Frames that the running call was given; at least 1.
-    pub batch: usize,
-    /// Whether the running call has emitted anything.
-    pub is_touched: bool,
+pub(crate) struct Spare {
+    frames: Vec<Vec<Frame>>,
+    lists: Vec<Vec<Emitted>>,
 }
 
-/// One port's part of [`Outputs`]; that of an input stays empty.
-#[derive(Default)]
-pub(crate) struct OutputPort {
-    pub frames: Vec<Frame>,
-    /// Frames that a call may emit here for each frame it was given; 0 for an input.
-    pub max_out: usize,
-    pub is_output: bool,
-    pub is_linked: bool,
-    /// Frames that were emitted while the port is not linked.
-    pub unlinked: usize,
-}
-
-impl Outputs {
-    /// Makes ready for a call with `batch` frames. What the last call emitted has been taken away.
-    pub fn arm(&mut self, batch: usize) {
-        self.batch = batch;
-        self.is_touched = false;
+impl Spare {
+    /// An empty array.
+    pub fn take(&mut self) -> Vec<Frame> {
+        self.frames.pop().unwrap_or_default()
     }
 
-    /// Releases what a failed call emitted.
-    pub fn discard(&mut self) {
-        for port in &mut self.ports {
-            port.frames.clear();
-            port.unlinked = 0;
+    /// Releases what is left in an array, and keeps it.
+    pub fn give(&mut self, mut frames: Vec<Frame>) {
+        frames.clear();
+        self.frames.push(frames);
+    }
+
+    /// The same for a list of what was emitted.
+    pub fn give_list(&mut self, mut list: Vec<Emitted>) {
+        if list.capacity() == 0 {
+            return;
+        }
+        for emitted in list.drain(..) {
+            self.give(emitted.frames);
+        }
+        self.lists.push(list);
+    }
+}
+
+/// Frames that a call emitted at one port one after the other, and the event behind them.
+pub(crate) struct Emitted {
+    pub port: usize,
+    pub frames: Vec<Frame>,
+    /// Frames that were emitted while the port is not linked; they are released.
+    pub unlinked: usize,
+    pub then: Option<Event>,
+}
+
+/// What a call emits.
+pub(crate) struct Outputs<'a> {
+    plan: &'a Plan,
+    spare: &'a mut Spare,
+    node: usize,
+    /// Frames that the running call was given.
+    batch: usize,
+    list: Vec<Emitted>,
+}
+
+impl<'a> Outputs<'a> {
+    #[inline]
+    pub fn new(plan: &'a Plan, spare: &'a mut Spare) -> Self {
+        Outputs {
+            plan,
+            spare,
+            node: 0,
+            batch: 0,
+            list: Vec::new(),
         }
     }
 
+    /// Makes ready for a call of a node with `batch` frames; nothing has been emitted.
+    #[inline]
+    pub fn arm(&mut self, node: usize, batch: usize) {
+        self.node = node;
+        self.batch = batch;
+    }
+
+    /// Whether the call emitted nothing.
+    #[inline]
+    pub fn is_untouched(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Takes what the call emitted.
+    pub fn take(self) -> Vec<Emitted> {
+        self.list
+    }
+
+    /// Releases what the call emitted.
+    pub fn discard(self) {
+        self.spare.give_list(self.list);
+    }
+
+    /// Frames that a call may put out at a port of the node.
+    fn limit(&self, port: usize) -> Option<usize> {
+        let port = self.plan.nodes[self.node].ports.get(port)?;
+        port.is_output
+            .then(|| port.max_out.saturating_mul(self.batch))
+    }
+
+    /// The part of the list that a port's next frame or event belongs to.
+    fn entry(&mut self, port: usize) -> &mut Emitted {
+        let at = self.list.iter().rposition(|e| e.port == port);
+        let at = at
+            .filter(|at| self.list[*at].then.is_none())
+            .unwrap_or_else(|| {
+                if self.list.capacity() == 0 {
+                    self.list = self.spare.lists.pop().unwrap_or_default();
+                }
+                self.list.push(Emitted {
+                    port,
+                    frames: self.spare.take(),
+                    unlinked: 0,
+                    then: None,
+                });
+                self.list.len() - 1
+            });
+        &mut self.list[at]
+    }
+
     fn emit(&mut self, port: usize, slot: &mut Frame) -> Status {
-        let Some(port) = self.ports.get_mut(port).filter(|p| p.is_output) else {
+        let Some(limit) = self.limit(port) else {
             return Status::INVALID;
         };
         if slot.is_empty_slot() {
             return Status::OK;
         }
-        if port.frames.len() + port.unlinked >= port.max_out.saturating_mul(self.batch) {
+        if emitted(&self.list, port) >= limit {
             return Status::FULL;
         }
-        self.is_touched = true;
+        let is_linked = !self.plan.nodes[self.node].ports[port].links.is_empty();
         let frame = std::mem::take(slot);
-        if port.is_linked {
-            port.frames.push(frame);
+        let entry = self.entry(port);
+        if is_linked {
+            entry.frames.push(frame);
         } else {
-            port.unlinked += 1;
+            entry.unlinked += 1;
         }
         Status::OK
     }
+
+    fn signal(&mut self, port: usize, event: Event) -> Status {
+        if !event::kind::is_in_band(event.kind) || self.limit(port).is_none() {
+            return Status::INVALID;
+        }
+        if self.list.iter().filter(|e| e.then.is_some()).count() >= MAX_SIGNALS {
+            return Status::FULL;
+        }
+        self.entry(port).then = Some(event);
+        Status::OK
+    }
+}
+
+/// Frames in the list at a port.
+pub(crate) fn emitted(list: &[Emitted], port: usize) -> usize {
+    list.iter()
+        .filter(|e| e.port == port)
+        .map(|e| e.frames.len() + e.unlinked)
+        .sum()
 }
 
 /// `emit` of a [`Context`](levada_abi::Context) whose `call` is an [`Outputs`].
@@ -68,4 +168,15 @@ pub(super) unsafe extern "C" fn emit(call: *mut c_void, port: u32, frame: *mut F
     // (contract of `Context`).
     let (outputs, slot) = unsafe { (&mut *call.cast::<Outputs>(), &mut *frame) };
     outputs.emit(port as usize, slot)
+}
+
+/// `signal` of such a context.
+pub(super) unsafe extern "C" fn signal(
+    call: *mut c_void,
+    port: u32,
+    event: *const Event,
+) -> Status {
+    // SAFETY: as above; the event is valid for the call.
+    let (outputs, event) = unsafe { (&mut *call.cast::<Outputs>(), *event) };
+    outputs.signal(port as usize, event)
 }

@@ -42,10 +42,6 @@ impl NodeType {
         self.desc().flags & type_flags::PEER != 0
     }
 
-    pub(crate) fn plugin(&self) -> &Plugin {
-        &self.plugin
-    }
-
     pub(crate) fn desc(&self) -> &NodeTypeDesc {
         &self.plugin.types()[self.index]
     }

@@ -74,6 +74,7 @@ pub(super) static HOST: HostVTable = HostVTable {
     raise,
     copied: count,
     dropped: count,
+    signal: raise,
 };
 
 unsafe extern "C" fn log_enabled(_: *mut c_void, _: *const LogSite) -> u8 {

@@ -21,22 +21,64 @@
 //! notifier wrote before `notify`, and all that the last runner did to the body, is seen by the next
 //! runner.
 
+//!
+//! *The gate.* The state lies beside the root node's handle and carries the handle's generation, so that
+//! whoever knows nothing but the handle can claim the task by the same single exchange.
+
 use std::{
     cell::UnsafeCell,
     ops::{Deref, DerefMut},
 };
 
-use crate::sync::{AtomicU8, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
-const IDLE: u8 = 0;
-const QUEUED: u8 = 1;
-const RUNNING: u8 = 2;
-const NOTIFIED: u8 = 3;
-const DONE: u8 = 4;
+const IDLE: u64 = 0;
+const QUEUED: u64 = 1;
+const RUNNING: u64 = 2;
+const NOTIFIED: u64 = 3;
+const DONE: u64 = 4;
+
+/// A task's state: the generation of the handle that it belongs to, and one of the states in the
+/// lowest eight bits.
+pub(crate) struct Gate(AtomicU64);
+
+impl Default for Gate {
+    fn default() -> Gate {
+        Gate(AtomicU64::new(DONE))
+    }
+}
+
+fn tag(generation: u32) -> u64 {
+    u64::from(generation) << 8
+}
+
+impl Gate {
+    /// Claims the task, if it is idle and of this generation. The caller then owns the claim that
+    /// [`Task::claimed`] stands for.
+    #[inline]
+    #[must_use]
+    pub fn claim_idle(&self, generation: u32) -> bool {
+        self.step(tag(generation), IDLE, RUNNING)
+    }
+
+    /// Nobody claims a task here until the next one is made, which is of this generation.
+    pub fn shut(&self, generation: u32) {
+        self.0.store(tag(generation) | DONE, Ordering::Release);
+    }
+
+    #[inline]
+    fn step(&self, tag: u64, from: u64, to: u64) -> bool {
+        let (from, to) = (tag | from, tag | to);
+        self.0
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+}
 
 /// See the module's documentation.
 pub(crate) struct Task<T> {
-    state: AtomicU8,
+    gate: &'static Gate,
+    tag: u64,
     body: UnsafeCell<T>,
 }
 
@@ -45,10 +87,13 @@ pub(crate) struct Task<T> {
 unsafe impl<T: Send> Sync for Task<T> {}
 
 impl<T> Task<T> {
-    /// Makes a task that nobody asks for yet.
-    pub fn new(body: T) -> Task<T> {
+    /// Makes a task that nobody asks for yet. The gate is this task's alone until it is shut.
+    pub fn new(gate: &'static Gate, generation: u32, body: T) -> Task<T> {
+        let tag = tag(generation);
+        gate.0.store(tag | IDLE, Ordering::Release);
         Task {
-            state: AtomicU8::new(IDLE),
+            gate,
+            tag,
             body: UnsafeCell::new(body),
         }
     }
@@ -56,7 +101,7 @@ impl<T> Task<T> {
     /// Asks for a run. `true`: the caller must queue the task.
     #[must_use]
     pub fn notify(&self) -> bool {
-        let mut state = self.state.load(Ordering::Relaxed);
+        let mut state = self.gate.0.load(Ordering::Relaxed) ^ self.tag;
         loop {
             let next = match state {
                 IDLE => QUEUED,
@@ -64,14 +109,17 @@ impl<T> Task<T> {
                 // The exchange with the same value orders the caller's writes before the run that
                 // is still to begin.
                 QUEUED | NOTIFIED => state,
+                // Done, or the gate of a later task.
                 _ => return false,
             };
-            match self
-                .state
-                .compare_exchange_weak(state, next, Ordering::AcqRel, Ordering::Relaxed)
-            {
+            match self.gate.0.compare_exchange_weak(
+                self.tag | state,
+                self.tag | next,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return state == IDLE,
-                Err(now) => state = now,
+                Err(now) => state = now ^ self.tag,
             }
         }
     }
@@ -91,11 +139,18 @@ impl<T> Task<T> {
         self.claim(DONE)
     }
 
-    fn claim(&self, from: u8) -> Option<Claim<'_, T>> {
-        self.state
-            .compare_exchange(from, RUNNING, Ordering::AcqRel, Ordering::Relaxed)
-            .ok()
-            .map(|_| Claim { task: self })
+    fn claim(&self, from: u64) -> Option<Claim<'_, T>> {
+        self.gate
+            .step(self.tag, from, RUNNING)
+            .then_some(Claim { task: self })
+    }
+
+    /// The claim that was won by [`Gate::claim_idle`].
+    ///
+    /// # Safety
+    /// It must have been won on this task's gate and generation, and this be the first use of it.
+    pub unsafe fn claimed(&self) -> Claim<'_, T> {
+        Claim { task: self }
     }
 }
 
@@ -113,22 +168,19 @@ impl<T> Claim<'_, T> {
     /// itself (`again`), or somebody did meanwhile.
     #[must_use]
     pub fn finish(self, again: bool) -> bool {
-        let state = &self.task.state;
-        if !again
-            && state
-                .compare_exchange(RUNNING, IDLE, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-        {
+        let (gate, tag) = (self.task.gate, self.task.tag);
+        if !again && gate.step(tag, RUNNING, IDLE) {
             return false;
         }
         // RUNNING or NOTIFIED; only this claim's holder leaves them.
-        state.swap(QUEUED, Ordering::AcqRel);
+        gate.0.swap(tag | QUEUED, Ordering::AcqRel);
         true
     }
 
     /// Gives the claim back for ever: the task never runs again.
     pub fn complete(self) {
-        self.task.state.swap(DONE, Ordering::AcqRel);
+        let (gate, tag) = (self.task.gate, self.task.tag);
+        gate.0.swap(tag | DONE, Ordering::AcqRel);
     }
 }
 
@@ -152,9 +204,14 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicU64;
 
+    /// Gates live for ever, as those in the table of handles do.
+    fn gate() -> &'static Gate {
+        Box::leak(Box::default())
+    }
+
     #[test]
     fn a_notice_during_a_run_asks_for_another() {
-        let task = Task::new(());
+        let task = Task::new(gate(), 7, ());
         assert!(task.notify());
         assert!(!task.notify(), "queued already");
         let claim = task.claim_queued().expect("queued");
@@ -166,12 +223,30 @@ mod tests {
         assert!(!task.notify() && task.claim_done().is_some());
     }
 
+    #[test]
+    fn a_gate_opens_for_its_own_generation_alone() {
+        let gate = gate();
+        assert!(!gate.claim_idle(7), "no task yet");
+        let task = Task::new(gate, 7, ());
+        assert!(!gate.claim_idle(6) && gate.claim_idle(7) && !gate.claim_idle(7));
+        // SAFETY: the claim that was just won.
+        unsafe { task.claimed() }.complete();
+        gate.shut(8);
+        assert!(!gate.claim_idle(7) && !gate.claim_idle(8) && !task.notify());
+        let next = Task::new(gate, 8, ());
+        assert!(
+            !task.notify() && task.claim_idle().is_none(),
+            "the gate is the next task's"
+        );
+        assert!(next.notify());
+    }
+
     /// Four threads add work and run the task whenever they are told to queue it; every piece of
     /// work must be seen by some run.
     #[test]
     fn no_notice_is_lost_between_threads() {
         const EACH: u64 = if cfg!(miri) { 50 } else { 50_000 };
-        let task = Task::new(0u64);
+        let task = Task::new(gate(), 7, 0u64);
         let work = AtomicU64::new(0);
         let run = |task: &Task<u64>| {
             loop {
@@ -219,7 +294,7 @@ mod loom_models {
     impl Shared {
         fn new() -> Arc<Shared> {
             Arc::new(Shared {
-                task: Task::new(UnsafeCell::new(0)),
+                task: Task::new(Box::leak(Box::default()), 7, UnsafeCell::new(0)),
                 wishes: [AtomicBool::new(false), AtomicBool::new(false)],
             })
         }

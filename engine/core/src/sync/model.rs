@@ -116,6 +116,79 @@ impl<T> ArrayQueue<T> {
     }
 }
 
+/// Stands for [`rtrb`]'s ring: the producer alone moves `tail`, the consumer alone `head`.
+struct Ring<T> {
+    head: AtomicUsize,
+    tail: AtomicUsize,
+    slots: Box<[UnsafeCell<Option<T>>]>,
+}
+
+// SAFETY: a slot is the producer's from the consumer's store of `head` to its own of `tail`, and the
+// consumer's otherwise; loom checks that.
+unsafe impl<T: Send> Sync for Ring<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Send for Ring<T> {}
+
+pub(crate) struct Producer<T>(Arc<Ring<T>>);
+pub(crate) struct Consumer<T>(Arc<Ring<T>>);
+
+pub(crate) fn ring_buffer<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
+    let ring = Arc::new(Ring {
+        head: AtomicUsize::new(0),
+        tail: AtomicUsize::new(0),
+        slots: (0..capacity).map(|_| UnsafeCell::new(None)).collect(),
+    });
+    (Producer(ring.clone()), Consumer(ring))
+}
+
+impl<T> Producer<T> {
+    pub fn slots(&self) -> usize {
+        let tail = self.0.tail.load(Ordering::Relaxed);
+        self.0.slots.len() - (tail - self.0.head.load(Ordering::Acquire))
+    }
+}
+
+impl<T> Consumer<T> {
+    pub fn slots(&self) -> usize {
+        let head = self.0.head.load(Ordering::Relaxed);
+        self.0.tail.load(Ordering::Acquire) - head
+    }
+
+    pub fn pop(&mut self) -> Result<T, ()> {
+        if self.slots() == 0 {
+            return Err(());
+        }
+        let head = self.0.head.load(Ordering::Relaxed);
+        let slot = &self.0.slots[head % self.0.slots.len()];
+        // SAFETY: the slot is the consumer's until it moves `head`.
+        let value = slot.with_mut(|at| unsafe { (*at).take() });
+        self.0.head.store(head + 1, Ordering::Release);
+        value.ok_or(())
+    }
+}
+
+pub(crate) fn push_many<T>(
+    ring: &mut Producer<T>,
+    most: usize,
+    items: &mut impl Iterator<Item = T>,
+) -> usize {
+    let count = ring.slots().min(most);
+    let tail = ring.0.tail.load(Ordering::Relaxed);
+    let mut put = 0;
+    for item in items.take(count) {
+        let slot = &ring.0.slots[(tail + put) % ring.0.slots.len()];
+        // SAFETY: the slot is the producer's until it moves `tail`.
+        slot.with_mut(|at| unsafe { *at = Some(item) });
+        put += 1;
+    }
+    ring.0.tail.store(tail + put, Ordering::Release);
+    put
+}
+
+pub(crate) fn pop_many<T>(ring: &mut Consumer<T>, count: usize, into: &mut Vec<T>) {
+    into.extend((0..count).filter_map(|_| ring.pop().ok()));
+}
+
 fn advance(index: &AtomicUsize, from: usize) -> bool {
     index
         .compare_exchange(from, from + 1, Ordering::Relaxed, Ordering::Relaxed)

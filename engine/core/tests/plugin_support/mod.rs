@@ -160,6 +160,7 @@ pub static HOST: HostVTable = HostVTable {
     raise,
     copied: count,
     dropped: count,
+    signal: raise,
 };
 
 /// Payload memory of these tests: heap bytes with a mark that says whether they may be written.

@@ -8,9 +8,6 @@
 //! session.
 
 use std::{
-    any::Any,
-    cell::Cell,
-    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -18,41 +15,33 @@ use std::{
     },
 };
 
-use crossbeam::queue::ArrayQueue;
-use levada_abi::{Event, Frame, HostVTable, NodeConfig, NodeHandle, Status, Text, event};
+use levada_abi::{Event, HostVTable, NodeConfig, NodeHandle, Status, Text};
 use tracing::{debug, error};
 
 use crate::{
-    channel::Channel,
+    channel::{Ingress, Inlet, Outlet, channel},
     clock,
     engine::Shared,
     frame::{
         pool::Pool,
         tables::{Formats, Streams},
     },
-    graph::{Class, ParamValue, Plan, PortRef, Route},
-    handles,
-    observe::{Counter, LinkCounters, NodeCounters, Report},
-    plugin::instance::{Failed, Instance, StateBlock},
+    graph::{Entry, ParamValue, Plan, Route},
+    observe::{Counter, LinkCounters, Report},
+    plugin::{
+        instance::{Failed, Instance, StateBlock},
+        outputs::Spare,
+    },
     scheduler::{
-        segment::{Fault, Next, Segment},
-        task::Task,
-        worker::Runnable,
+        segment::{Fault, Segment},
+        task::{Claim, Task},
     },
     services,
 };
 
-/// Events that may wait at one node; more than a graph's kinds, ports and streams come to.
-const MAX_EVENTS: usize = 256;
-
-/// Sessions whose nodes hand frames in to one another run on one stack; beyond this depth the frames
-/// wait in the source's ring.
-const MAX_DIRECT_RUNS: usize = 4;
-
-thread_local! {
-    /// Direct runs on this thread's stack.
-    static DIRECT_RUNS: Cell<usize> = const { Cell::new(0) };
-}
+mod events;
+pub(crate) mod handles;
+mod running;
 
 /// Why a session did not start, or ended before it was asked to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,43 +77,19 @@ pub struct Ended {
 /// What a node's runner and its callers share.
 pub(crate) struct NodeState {
     pub handle: NodeHandle,
-    error: Mutex<String>,
-    events: Mutex<VecDeque<(u32, Event)>>,
+    /// Frames emitted at ports that are not linked.
+    pub unlinked: Counter,
+    /// Written by whichever thread declares a copy.
+    pub bytes_copied: Counter,
+    /// Units that the node itself dropped.
+    pub dropped: Counter,
     due: AtomicBool,
     finished: AtomicBool,
 }
 
 impl NodeState {
-    pub fn next_event(&self) -> Option<(u32, Event)> {
-        lock(&self.events).pop_front()
-    }
-
-    pub fn waiting_events(&self) -> usize {
-        lock(&self.events).len()
-    }
-
-    pub fn put_back(&self, port: u32, event: Event) {
-        lock(&self.events).push_front((port, event));
-    }
-
-    /// Adds an event, replacing one of the same kind, port and stream.
-    fn add_event(&self, port: u32, event: Event) -> bool {
-        let mut events = lock(&self.events);
-        let same = |(p, e): &&mut (u32, Event)| {
-            *p == port && e.kind == event.kind && e.stream == event.stream
-        };
-        if let Some(waiting) = events.iter_mut().find(same) {
-            waiting.1 = event;
-        } else if events.len() < MAX_EVENTS {
-            events.push_back((port, event));
-        } else {
-            return false;
-        }
-        true
-    }
-
     pub fn take_due(&self) -> bool {
-        self.due.swap(false, Ordering::AcqRel)
+        self.due.load(Ordering::Relaxed) && self.due.swap(false, Ordering::AcqRel)
     }
 
     pub fn set_due(&self) {
@@ -135,20 +100,25 @@ impl NodeState {
 /// See the module's documentation.
 pub struct Session {
     id: u64,
+    /// Before what its instances refer to: they are dropped in this order.
+    segments: Box<[Task<Segment>]>,
+    /// The memory of the instances.
+    block: StateBlock,
     pub(crate) plan: Arc<Plan>,
     engine: Arc<Shared>,
-    segments: Box<[Task<Segment>]>,
     /// By segment: an event or a tick waits for one of its nodes.
     called: Box<[AtomicBool]>,
-    pub(crate) channels: Box<[Channel]>,
     /// By channel: frames that its consumer has taken.
     pub(crate) arrived: Box<[Counter]>,
-    pub(crate) ingress: Box<[ArrayQueue<Frame>]>,
+    pub(crate) ingress: Box<[Ingress]>,
     pub(crate) nodes: Box<[NodeState]>,
-    pub(crate) node_counters: Box<[NodeCounters]>,
     pub(crate) link_counters: Box<[LinkCounters]>,
     pub(crate) formats: Formats,
     pub(crate) streams: Streams,
+    /// Events that wait, with the node and the port that they are for.
+    events: Mutex<Vec<(u32, u32, Event)>>,
+    /// What failing nodes said, by node.
+    errors: Mutex<Vec<(usize, String)>>,
     stopping: AtomicBool,
     aborted: AtomicBool,
     failure: OnceLock<NodeError>,
@@ -197,37 +167,36 @@ impl Session {
             };
             nodes.push(NodeState {
                 handle,
-                error: Mutex::default(),
-                events: Mutex::default(),
+                unlinked: Counter::default(),
+                bytes_copied: Counter::default(),
+                dropped: Counter::default(),
                 due: AtomicBool::new(false),
                 finished: AtomicBool::new(false),
             });
         }
+        let tasks = plan
+            .segments
+            .iter()
+            .enumerate()
+            .filter_map(|(index, segment)| {
+                let root = nodes[segment.nodes[0]].handle;
+                let gate = handles::gate(root)?;
+                Some(Task::new(gate, root.generation, Segment::empty(index)))
+            });
         let session = Arc::new(Session {
             id,
+            segments: tasks.collect(),
+            block: StateBlock::new(plan.state),
             plan: plan.clone(),
             engine: engine.clone(),
-            segments: (0..plan.segments.len())
-                .map(|index| Task::new(Segment::empty(index)))
-                .collect(),
             called: plan
                 .segments
                 .iter()
                 .map(|_| AtomicBool::new(false))
                 .collect(),
-            channels: plan
-                .channels
-                .iter()
-                .map(|c| Channel::new(c.policy, c.capacity))
-                .collect(),
             arrived: plan.channels.iter().map(|_| Counter::default()).collect(),
-            ingress: plan
-                .ingress
-                .iter()
-                .map(|i| ArrayQueue::new(i.capacity))
-                .collect(),
+            ingress: plan.ingress.iter().map(|_| Ingress::default()).collect(),
             nodes: nodes.into(),
-            node_counters: plan.nodes.iter().map(|_| NodeCounters::default()).collect(),
             link_counters: plan
                 .routes
                 .iter()
@@ -235,6 +204,8 @@ impl Session {
                 .collect(),
             formats: Formats::new(),
             streams: Streams::new(),
+            events: Mutex::default(),
+            errors: Mutex::default(),
             stopping: AtomicBool::new(false),
             aborted: AtomicBool::new(false),
             failure: OnceLock::new(),
@@ -254,38 +225,13 @@ impl Session {
 
     /// Creates and starts all nodes with every task claimed, so that none runs before all are ready.
     fn create_and_start(self: &Arc<Self>) -> Result<(), Box<NodeError>> {
-        let block = Arc::new(StateBlock::new(self.plan.state));
-        // Tasks are fresh, so all of them are idle, unless a node's own thread has called already
-        // and been answered by `GONE`: nothing notifies before `started` below.
+        // Tasks are fresh, so all of them are idle: nobody knows a handle of theirs before `create_node`.
         let mut claims: Vec<_> = self.segments.iter().filter_map(Task::claim_idle).collect();
-        let mut fault = None;
-        'create: for (index, claim) in claims.iter_mut().enumerate() {
-            for &node in &self.plan.segments[index].nodes {
-                match self.create_node(node, &block) {
-                    Ok(instance) => claim.add(self, node, instance),
-                    Err(Failed(status)) => {
-                        fault = Some(Fault { node, status });
-                        break 'create;
-                    }
-                }
-            }
-        }
-        // From the sinks up: a source that begins to hand frames in finds the others ready.
-        'start: for index in (0..claims.len()).rev() {
-            if fault.is_some() {
-                break;
-            }
-            for local in (0..self.plan.segments[index].nodes.len()).rev() {
-                if let Err(failed) = claims[index].start_node(local) {
-                    fault = Some(failed);
-                    break 'start;
-                }
-            }
-        }
-        if let Some(fault) = fault {
+        self.connect(&mut claims);
+        if let Err(fault) = self.create_nodes(&mut claims) {
             self.stopping.store(true, Ordering::Release);
             for mut claim in claims {
-                claim.clear();
+                claim.clear(self);
                 claim.complete();
             }
             return Err(Box::new(self.explain(&fault)));
@@ -300,7 +246,50 @@ impl Session {
         Ok(())
     }
 
-    fn create_node(&self, node: usize, block: &Arc<StateBlock>) -> Result<Instance, Failed> {
+    /// Makes the channels and gives each segment its ends.
+    fn connect(&self, claims: &mut [Claim<'_, Segment>]) {
+        let mut ends: Vec<(Option<Outlet>, Option<Inlet>)> = self
+            .plan
+            .channels
+            .iter()
+            .map(|plan| channel(plan.policy, plan.capacity))
+            .map(|(outlet, inlet)| (Some(outlet), Some(inlet)))
+            .collect();
+        for (index, claim) in claims.iter_mut().enumerate() {
+            let entries = self.plan.segments[index].entries.iter();
+            let inlets = entries.map(|entry| match entry {
+                Entry::Channel { channel, .. } => ends[*channel].1.take(),
+                Entry::Ingress { .. } => None,
+            });
+            let inlets = inlets.collect();
+            let mine = self.plan.channels.iter().zip(&mut ends);
+            // In the order of the plan's channels, which is that of `PlanChannel::outlet`.
+            let outlets = mine.filter(|(plan, _)| plan.producer == index);
+            claim.connect(
+                outlets.filter_map(|(_, end)| end.0.take()).collect(),
+                inlets,
+            );
+        }
+    }
+
+    fn create_nodes(&self, claims: &mut [Claim<'_, Segment>]) -> Result<(), Fault> {
+        for (index, claim) in claims.iter_mut().enumerate() {
+            for &node in &self.plan.segments[index].nodes {
+                let instance = self.create_node(node);
+                claim.add(instance.map_err(|Failed(status)| Fault { node, status })?);
+            }
+        }
+        let mut spare = Spare::default();
+        // From the sinks up: a source that begins to hand frames in finds the others ready.
+        for (index, claim) in claims.iter_mut().enumerate().rev() {
+            for local in (0..self.plan.segments[index].nodes.len()).rev() {
+                claim.start_node(self, &mut spare, local)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn create_node(&self, node: usize) -> Result<Instance, Failed> {
         let (graph_node, plan) = (&self.plan.graph.nodes[node], &self.plan.nodes[node]);
         let id = self.id.to_string();
         let texts: Vec<String> = graph_node
@@ -351,9 +340,9 @@ impl Session {
             host: std::ptr::from_ref::<HostVTable>(services::host()),
             data: node_type.desc().data,
         };
-        // SAFETY: the plan gave this offset to this node alone, and the config is as the contract
-        // asks.
-        unsafe { Instance::create(node_type, block, plan.offset, &config) }
+        // SAFETY: the plan gave this offset to this node alone, the config is as the contract asks, and
+        // the session drops its segments before its block and its plan, which holds the types.
+        unsafe { Instance::create(node_type, &self.block, plan.offset, &config) }
     }
 
     /// The session's number, one for each session of the process.
@@ -386,7 +375,7 @@ impl Session {
             link.dropped = counters.dropped.get();
         }
         for (index, node) in report.nodes.iter_mut().enumerate() {
-            let (counters, plan) = (&self.node_counters[index], &self.plan.nodes[index]);
+            let (counters, plan) = (&self.nodes[index], &self.plan.nodes[index]);
             node.unlinked = counters.unlinked.get();
             node.dropped = counters.dropped.get();
             node.bytes_copied = counters.bytes_copied.get();
@@ -418,6 +407,11 @@ impl Session {
         &self.engine.pool
     }
 
+    /// The time on the engine's clock, ns.
+    pub(crate) fn now_ns(&self) -> i64 {
+        clock::now_ns()
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
@@ -436,186 +430,10 @@ impl Session {
     }
 
     pub(crate) fn set_error(&self, node: usize, text: String) {
-        *lock(&self.nodes[node].error) = text;
-    }
-
-    /// Asks for a run of a segment.
-    pub(crate) fn notify(self: &Arc<Self>, segment: usize) {
-        if self.segments[segment].notify() {
-            self.queue(segment);
-        }
-    }
-
-    fn notify_all(self: &Arc<Self>) {
-        (0..self.segments.len()).for_each(|segment| self.notify(segment));
-    }
-
-    fn queue(self: &Arc<Self>, segment: usize) {
-        let class = self.plan.segments[segment].class;
-        self.engine.workers.push(
-            class,
-            Runnable {
-                session: self.clone(),
-                segment,
-            },
-        );
-    }
-
-    /// Runs a segment that was taken from the queue.
-    pub(crate) fn run_queued(self: &Arc<Self>, segment: usize) {
-        let Some(mut claim) = self.segments[segment].claim_queued() else {
-            return;
-        };
-        // A panic here is the engine's own bug, or a log subscriber's: it ends the session, and neither
-        // the thread nor the claim is lost.
-        let next = catch_unwind(AssertUnwindSafe(|| claim.run(self))).unwrap_or_else(|payload| {
-            self.engine_panicked(segment, payload);
-            Next::Done
-        });
-        match next {
-            Next::Done => {
-                claim.complete();
-                self.segment_has_ended();
-            }
-            next => {
-                if claim.finish(next == Next::Again) {
-                    self.queue(segment);
-                }
-            }
-        }
-    }
-
-    /// Takes frames that a source hands in from a thread of its own, from the front.
-    ///
-    /// Where the source's segment is at rest and light, and nothing waits before these frames, the
-    /// caller runs it on its own stack. Otherwise the frames wait in the source's ring.
-    pub(crate) fn ingest(
-        self: &Arc<Self>,
-        node: usize,
-        port: usize,
-        frames: &mut [Frame],
-    ) -> Result<usize, Status> {
-        if self.is_source_finished(node) {
-            return Err(Status::GONE);
-        }
-        let plan = &self.plan.nodes[node];
-        let out = plan
-            .ports
-            .get(port)
-            .filter(|p| p.is_output)
-            .ok_or(Status::INVALID)?;
-        let Some(ingress) = out.ingress else {
-            if !plan.is_source {
-                return Err(Status::INVALID);
-            }
-            self.node_counters[node]
-                .unlinked
-                .add_shared(frames.len() as u64);
-            frames.fill_with(Frame::default);
-            return Ok(frames.len());
-        };
-        let ring = &self.ingress[ingress];
-        let mut taken = 0;
-        if self.plan.segments[plan.segment].class == Class::Light
-            && ring.is_empty()
-            && DIRECT_RUNS.get() < MAX_DIRECT_RUNS
-            && let Some(mut claim) = self.segments[plan.segment].claim_idle()
-        {
-            DIRECT_RUNS.set(DIRECT_RUNS.get() + 1);
-            let run = catch_unwind(AssertUnwindSafe(|| claim.run_direct(self, ingress, frames)));
-            DIRECT_RUNS.set(DIRECT_RUNS.get() - 1);
-            taken = run.unwrap_or_else(|payload| {
-                self.engine_panicked(plan.segment, payload);
-                frames.fill_with(Frame::default);
-                frames.len()
-            });
-            if claim.finish(false) {
-                self.queue(plan.segment);
-            }
-        }
-        let mut waiting = false;
-        while taken < frames.len() {
-            if let Err(frame) = ring.push(std::mem::take(&mut frames[taken])) {
-                frames[taken] = frame;
-                break;
-            }
-            taken += 1;
-            waiting = true;
-        }
-        if waiting {
-            self.notify(plan.segment);
-        }
-        Ok(taken)
-    }
-
-    /// Releases what a source handed in and nobody took, and counts it at the source.
-    pub(crate) fn drop_ingress(&self, ingress: usize) {
-        let dropped = std::iter::from_fn(|| self.ingress[ingress].pop()).count();
-        let node = self.plan.ingress[ingress].from.node;
-        self.node_counters[node].dropped.add_shared(dropped as u64);
-    }
-
-    /// Releases what waits in a channel that nobody takes from any more, and counts it on its link.
-    pub(crate) fn drop_channel(&self, channel: usize) {
-        let dropped = std::iter::from_fn(|| self.channels[channel].pop()).count();
-        self.link_counters[self.plan.channels[channel].link]
-            .dropped
-            .add_shared(dropped as u64);
-    }
-
-    /// Asks for a call of `tick`.
-    pub(crate) fn call_soon(self: &Arc<Self>, node: usize) {
-        self.nodes[node].set_due();
-        self.call(node);
-    }
-
-    fn call(self: &Arc<Self>, node: usize) {
-        let segment = self.plan.nodes[node].segment;
-        self.mark_called(segment);
-        self.notify(segment);
-    }
-
-    pub(crate) fn mark_called(&self, segment: usize) {
-        self.called[segment].store(true, Ordering::Release);
-    }
-
-    pub(crate) fn is_called(&self, segment: usize) -> bool {
-        self.called[segment].load(Ordering::Acquire)
-    }
-
-    pub(crate) fn take_called(&self, segment: usize) -> bool {
-        self.is_called(segment) && self.called[segment].swap(false, Ordering::AcqRel)
-    }
-
-    pub(crate) fn set_timer(&self, node: usize, deadline: i64) {
-        self.engine.workers.at(deadline, self.nodes[node].handle);
-    }
-
-    /// Takes an upstream event that a node raises at one of its inputs.
-    pub(crate) fn raise(self: &Arc<Self>, node: usize, port: usize, event: Event) -> Status {
-        if !event::kind::is_upstream(event.kind) {
-            return Status::INVALID;
-        }
-        let Some(link) = self.plan.nodes[node].ports.get(port).and_then(|p| p.link) else {
-            return Status::INVALID;
-        };
-        let PortRef { node, port } = self.plan.graph.links[link].from;
-        if !self.nodes[node].add_event(port as u32, event) {
-            return Status::FULL;
-        }
-        self.call(node);
-        Status::OK
-    }
-
-    /// Passes an event that a node does not handle on to what feeds the output it arrived at.
-    pub(crate) fn pass_upstream(self: &Arc<Self>, node: usize, output: usize, event: Event) {
-        let ports = &self.plan.nodes[node].ports;
-        let forwards = |input: &usize| ports[*input].forwards_to == Some(output);
-        let inputs = || (0..ports.len()).filter(|port| ports[*port].link.is_some());
-        let any_forwards = inputs().any(|input| forwards(&input));
-        for input in inputs().filter(|input| !any_forwards || forwards(input)) {
-            // A full table loses no kind of event that is not waiting there already.
-            let _ = self.raise(node, input, event);
+        let mut errors = lock(&self.errors);
+        match errors.iter_mut().find(|(n, _)| *n == node) {
+            Some(entry) => entry.1 = text,
+            None => errors.push((node, text)),
         }
     }
 
@@ -627,9 +445,7 @@ impl Session {
         self.abort();
     }
 
-    fn engine_panicked(self: &Arc<Self>, segment: usize, payload: Box<dyn Any + Send>) {
-        // Dropping the payload could panic again.
-        std::mem::forget(payload);
+    fn engine_panicked(self: &Arc<Self>, segment: usize) {
         let node = self.plan.segments[segment].nodes[0];
         let cause = "the engine panicked while it ran this node; please report it".into();
         let _ = self.failure.set(node_error(&self.plan, node, cause));
@@ -637,7 +453,9 @@ impl Session {
     }
 
     fn explain(&self, fault: &Fault) -> NodeError {
-        let mut cause = std::mem::take(&mut *lock(&self.nodes[fault.node].error));
+        let errors = lock(&self.errors);
+        let said = errors.iter().find(|(node, _)| *node == fault.node);
+        let mut cause = said.map(|(_, text)| text.clone()).unwrap_or_default();
         if cause.is_empty() {
             cause = match fault.status {
                 Status::PANICKED => "it panicked".into(),
@@ -659,13 +477,12 @@ impl Session {
         // A task that is DONE is never claimed by `notify`, so the bodies are this thread's.
         for segment in &self.segments {
             if let Some(mut claim) = segment.claim_done() {
-                claim.clear();
+                claim.clear(self);
                 claim.complete();
             }
         }
         // Only now is it certain that no source hands in any more.
         (0..self.ingress.len()).for_each(|ingress| self.drop_ingress(ingress));
-        (0..self.channels.len()).for_each(|channel| self.drop_channel(channel));
         self.release_handles();
         let ended = Ended {
             session: self.id,

@@ -1,0 +1,147 @@
+use loom::thread;
+
+use super::*;
+use crate::sync::{Parker, Unparker};
+
+fn numbered(from: usize, size: usize) -> impl Iterator<Item = Frame> {
+    (from..from + size).map(|pts| Frame {
+        pts: pts as i64,
+        ..Frame::default()
+    })
+}
+
+fn bounded(preemptions: usize) -> loom::model::Builder {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder
+}
+
+/// Pushes bursts, each when it has room as a whole. Parking stands for a segment's rest, unparking for
+/// `notify`. Where a wake-up is lost, both rest, which loom reports as a deadlock.
+fn produce(outlet: &mut Outlet, bursts: usize, size: usize, rest: &Parker, consumer: &Unparker) {
+    for burst in 0..bursts {
+        while outlet.room() < size && !outlet.wait_for_room(size) {
+            rest.park();
+        }
+        let dropped = outlet.push(size, numbered(burst * size, size));
+        assert_eq!(dropped, 0, "there was room");
+        consumer.unpark();
+    }
+    outlet.close();
+    consumer.unpark();
+}
+
+fn consume(inlet: &mut Inlet, rest: &Parker, producer: &Unparker) -> i64 {
+    let mut next = 0;
+    loop {
+        let mut frames = vec![];
+        inlet.take(1, &mut frames);
+        if let Some(frame) = frames.pop() {
+            assert_eq!(frame.pts, next);
+            next += 1;
+            if inlet.take_waiter() {
+                producer.unpark();
+            }
+        } else if inlet.is_finished() {
+            return next;
+        } else {
+            rest.park();
+        }
+    }
+}
+
+fn model(capacity: usize, bursts: usize, size: usize) {
+    bounded(3).check(move || {
+        let (mut outlet, mut inlet) = channel(Policy::Block, capacity);
+        let (producer, consumer) = (Parker::new(), Parker::new());
+        let (wake_producer, wake_consumer) =
+            (producer.unparker().clone(), consumer.unparker().clone());
+        let thread = thread::spawn(move || consume(&mut inlet, &consumer, &wake_producer));
+        produce(&mut outlet, bursts, size, &producer, &wake_consumer);
+        let arrived = thread.join().expect("no panic");
+        assert_eq!(arrived, (bursts * size) as i64);
+    });
+}
+
+#[test]
+fn loom_a_producer_that_waits_for_one_place_is_woken() {
+    model(1, 3, 1);
+}
+
+#[test]
+fn loom_a_producer_that_waits_for_all_places_is_woken() {
+    model(2, 2, 2);
+}
+
+#[test]
+fn loom_a_producer_is_woken_at_half() {
+    model(2, 3, 1);
+}
+
+/// A producer sends an event between two frames while the consumer takes. Whatever was displaced, the
+/// event comes before the second frame and behind the first, and it comes.
+fn event_keeps_its_place(policy: Policy, capacity: usize) {
+    bounded(3).check(move || {
+        let (mut outlet, mut inlet) = channel(policy, capacity);
+        let thread = thread::spawn(move || {
+            let mut dropped = outlet.push(1, numbered(0, 1));
+            outlet.signal(Event {
+                kind: levada_abi::event::kind::GAP,
+                stream: 0,
+                value: 0,
+            });
+            dropped += outlet.push(1, numbered(1, 1));
+            outlet.close();
+            dropped
+        });
+        let mut seen = vec![];
+        while !inlet.is_finished() {
+            let mut frames = vec![];
+            if inlet.take(1, &mut frames).is_some() {
+                seen.push(-1);
+            }
+            seen.extend(frames.iter().map(|frame| frame.pts));
+            thread::yield_now();
+        }
+        let dropped = thread.join().expect("no panic");
+        let whole = [0, -1, 1];
+        assert_eq!(seen, &whole[dropped..], "dropped {dropped}");
+    });
+}
+
+#[test]
+fn loom_an_event_keeps_its_place_in_a_ring() {
+    event_keeps_its_place(Policy::Block, 2);
+}
+
+#[test]
+fn loom_an_event_keeps_its_place_where_frames_are_displaced() {
+    event_keeps_its_place(Policy::Latest, 1);
+}
+
+/// A keyframe is displaced while the consumer takes: the frame that needs it must not come through.
+#[test]
+fn loom_no_frame_comes_through_without_the_keyframe_that_it_needs() {
+    bounded(3).check(|| {
+        let (mut outlet, mut inlet) = channel(Policy::Latest, 1);
+        let thread = thread::spawn(move || {
+            for (pts, flags) in [(0, flags::KEYFRAME), (1, flags::INTER)] {
+                let frame = Frame {
+                    pts,
+                    flags,
+                    ..Frame::default()
+                };
+                outlet.push(1, std::iter::once(frame));
+            }
+            outlet.close();
+        });
+        let mut frames = vec![];
+        while !inlet.is_finished() {
+            inlet.take(2, &mut frames);
+            thread::yield_now();
+        }
+        thread.join().expect("no panic");
+        let seen: Vec<i64> = frames.iter().map(|frame| frame.pts).collect();
+        assert!(seen.is_empty() || seen[0] == 0, "{seen:?}");
+    });
+}

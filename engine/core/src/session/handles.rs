@@ -1,0 +1,125 @@
+//! Node handles: from the two numbers that a plugin keeps to the node they name, or to nothing.
+//!
+//! The table is one for the process, because the functions of the host's vtable know nothing but the
+//! handle. Looking up takes no lock; a handle whose generation is not the slot's is stale.
+//!
+//! A slot also holds the state of the task whose root its node is ([`Gate`]). The slot's memory is
+//! never freed, so a source's thread can try to claim the task by one exchange that fails when the
+//! handle is stale, and so finds out in one step that the session lives, that the segment is at rest,
+//! and that it stays so: a session lets go of its handles only when none of its tasks is claimed.
+
+use std::{
+    mem::ManuallyDrop,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicPtr, AtomicU32, Ordering},
+    },
+};
+
+use arc_swap::ArcSwapOption;
+use levada_abi::NodeHandle;
+
+use super::Session;
+use crate::scheduler::task::Gate;
+
+const CHUNK: usize = 1024;
+const CHUNKS: usize = 1024;
+
+#[derive(Default)]
+struct Slot {
+    gate: Gate,
+    /// The session of the node, while the handle is live.
+    session: ArcSwapOption<Session>,
+    /// The same, for whoever holds the claim on the gate under the handle's generation.
+    claimed: AtomicPtr<Session>,
+    generation: AtomicU32,
+    node: AtomicU32,
+}
+
+static TABLE: [OnceLock<Box<[Slot]>>; CHUNKS] = [const { OnceLock::new() }; CHUNKS];
+/// Slots that were given back, and how many slots have ever been given out.
+static FREE: Mutex<(Vec<u32>, u32)> = Mutex::new((Vec::new(), 0));
+
+fn slot(index: u32) -> Option<&'static Slot> {
+    TABLE
+        .get(index as usize / CHUNK)?
+        .get()?
+        .get(index as usize % CHUNK)
+}
+
+/// Reserves a handle; it names nothing yet. `None` when a million nodes are alive.
+pub(crate) fn reserve() -> Option<NodeHandle> {
+    let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+    let index = match free.0.pop() {
+        Some(index) => index,
+        None => {
+            let index = free.1;
+            TABLE
+                .get(index as usize / CHUNK)?
+                .get_or_init(|| (0..CHUNK).map(|_| Slot::default()).collect());
+            free.1 += 1;
+            index
+        }
+    };
+    let generation = slot(index)?.generation.load(Ordering::Relaxed);
+    Some(NodeHandle {
+        slot: index,
+        generation,
+    })
+}
+
+/// The gate of the task whose root a reserved handle names.
+pub(crate) fn gate(handle: NodeHandle) -> Option<&'static Gate> {
+    slot(handle.slot).map(|slot| &slot.gate)
+}
+
+/// Makes a reserved handle name a node.
+pub(crate) fn bind(handle: NodeHandle, session: &Arc<Session>, node: usize) {
+    if let Some(slot) = slot(handle.slot) {
+        slot.node.store(node as u32, Ordering::Relaxed);
+        slot.claimed
+            .store(Arc::as_ptr(session).cast_mut(), Ordering::Release);
+        slot.session.store(Some(session.clone()));
+    }
+}
+
+/// Makes a handle stale. Calls that looked it up before may still be under way.
+pub(crate) fn release(handle: NodeHandle) {
+    if let Some(slot) = slot(handle.slot) {
+        slot.session.store(None);
+        let next = handle.generation.wrapping_add(1);
+        slot.gate.shut(next);
+        // Release, with the Acquire in `with`: what the slot's next user stores is not seen together
+        // with this generation.
+        slot.generation.store(next, Ordering::Release);
+        FREE.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .push(handle.slot);
+    }
+}
+
+/// Calls `f` with what the handle names; `None` when it is stale.
+pub(crate) fn with<R>(handle: NodeHandle, f: impl FnOnce(&Arc<Session>, usize) -> R) -> Option<R> {
+    let slot = slot(handle.slot)?;
+    let session = slot.session.load();
+    let session = session.as_ref()?;
+    let node = slot.node.load(Ordering::Acquire) as usize;
+    // Read last: a session or node of the slot's next user was stored after the generation moved on.
+    (slot.generation.load(Ordering::Acquire) == handle.generation).then(|| f(session, node))
+}
+
+/// Claims the task whose root node the handle names, if it is at rest, and calls `f` with what the
+/// handle names; `None` when it is stale or the task is not at rest. `f` gives the claim back.
+pub(crate) fn claim<R>(handle: NodeHandle, f: impl FnOnce(&Arc<Session>, usize) -> R) -> Option<R> {
+    let slot = slot(handle.slot)?;
+    if !slot.gate.claim_idle(handle.generation) {
+        return None;
+    }
+    let session = slot.claimed.load(Ordering::Acquire);
+    // SAFETY: the gate opens under this generation only after `bind`, and the session keeps its
+    // handles, and so the reference in `slot.session` that this one borrows, until no task of its own
+    // is claimed. It is not dropped here.
+    let session = ManuallyDrop::new(unsafe { Arc::from_raw(session) });
+    Some(f(&session, slot.node.load(Ordering::Relaxed) as usize))
+}

@@ -1,0 +1,253 @@
+//! How a session's segments come to run: from the queue, by a source's own thread, by a timer.
+
+use std::{
+    cell::{Cell, RefCell},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use levada_abi::{Event, Frame, Status};
+
+use super::Session;
+use crate::{
+    channel::Item,
+    graph::Class,
+    plugin::outputs::Spare,
+    scheduler::{
+        segment::{Next, Segment},
+        task::Claim,
+        worker::Runnable,
+    },
+};
+
+/// Runs that may lie on one stack, where nodes of one session hand frames in to another; beyond this
+/// depth they wait in the source's ring.
+const MAX_DIRECT_RUNS: usize = 4;
+
+thread_local! {
+    /// Runs on this thread's stack.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// What runs on this thread keep their batches in; one for each run on the stack.
+    static SPARE: RefCell<Vec<Spare>> = const { RefCell::new(Vec::new()) };
+}
+
+/// This thread's arrays for one run; they go back when it ends, however it does.
+struct Run(Spare);
+
+impl Run {
+    fn begin() -> Run {
+        DEPTH.set(DEPTH.get() + 1);
+        // A thread that is ending has none left.
+        let spare = SPARE.try_with(|all| all.borrow_mut().pop());
+        Run(spare.ok().flatten().unwrap_or_default())
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+        let spare = std::mem::take(&mut self.0);
+        let _ = SPARE.try_with(|all| all.borrow_mut().push(spare));
+    }
+}
+
+impl Session {
+    /// Asks for a run of a segment.
+    pub(crate) fn notify(self: &Arc<Self>, segment: usize) {
+        if self.segments[segment].notify() {
+            self.queue(segment);
+        }
+    }
+
+    pub(super) fn notify_all(self: &Arc<Self>) {
+        (0..self.segments.len()).for_each(|segment| self.notify(segment));
+    }
+
+    pub(super) fn queue(self: &Arc<Self>, segment: usize) {
+        let class = self.plan.segments[segment].class;
+        self.engine.workers.push(
+            class,
+            Runnable {
+                session: self.clone(),
+                segment,
+            },
+        );
+    }
+
+    /// Runs a segment that was taken from the queue.
+    pub(crate) fn run_queued(self: &Arc<Self>, segment: usize) {
+        if let Some(claim) = self.segments[segment].claim_queued() {
+            self.run(segment, claim, |claim, spare| claim.run(self, spare));
+        }
+    }
+
+    /// Runs a claimed segment and gives the claim back.
+    fn run(
+        self: &Arc<Self>,
+        segment: usize,
+        mut claim: Claim<'_, Segment>,
+        f: impl FnOnce(&mut Segment, &mut Spare) -> Next,
+    ) {
+        // A panic here is the engine's own bug, or a log subscriber's: it ends the session, and neither
+        // the thread nor the claim is lost.
+        let next = catch_unwind(AssertUnwindSafe(|| f(&mut claim, &mut Run::begin().0)));
+        let next = next.unwrap_or_else(|payload| {
+            // Dropping the payload could panic again.
+            std::mem::forget(payload);
+            self.engine_panicked(segment);
+            Next::Done
+        });
+        match next {
+            Next::Done => {
+                claim.complete();
+                self.segment_has_ended();
+            }
+            next => {
+                if claim.finish(next == Next::Again) {
+                    self.queue(segment);
+                }
+            }
+        }
+    }
+
+    /// Ticks a node whose time has come: here and now where its segment is light and at rest.
+    pub(crate) fn tick_now(self: &Arc<Self>, node: usize) {
+        let segment = self.plan.nodes[node].segment;
+        if self.plan.segments[segment].class == Class::Light
+            && let Some(claim) = self.segments[segment].claim_idle()
+        {
+            self.run(segment, claim, |claim, spare| {
+                claim.run_tick(self, spare, node)
+            });
+        } else {
+            self.call_soon(node);
+        }
+    }
+
+    /// Runs a source's segment, which the caller has claimed by the source's handle, with the frames
+    /// that the source hands in. Returns how many were taken, from the front.
+    ///
+    /// # Safety
+    /// The claim must be the caller's own, on the segment whose root this node is, and unused.
+    pub(crate) unsafe fn run_claimed(
+        self: &Arc<Self>,
+        node: usize,
+        port: usize,
+        frames: &mut [Frame],
+    ) -> usize {
+        let plan = &self.plan.nodes[node];
+        // SAFETY: the caller vouches for it.
+        let claim = unsafe { self.segments[plan.segment].claimed() };
+        let mut given = Given {
+            session: self,
+            segment: plan.segment,
+            claim: Some(claim),
+            is_whole: false,
+        };
+        let ingress = plan
+            .ports
+            .get(port)
+            .and_then(|port| port.ingress)
+            .filter(|ingress| {
+                self.plan.segments[plan.segment].class == Class::Light
+                    && self.ingress[*ingress].is_empty()
+                    && !self.is_source_finished(node)
+                    && DEPTH.get() < MAX_DIRECT_RUNS
+            });
+        let taken = match (ingress, &mut given.claim) {
+            (Some(ingress), Some(claim)) => {
+                claim.run_direct(self, &mut Run::begin().0, ingress, frames)
+            }
+            _ => 0,
+        };
+        given.is_whole = true;
+        taken
+    }
+
+    /// Takes frames that a source hands in from a thread of its own, from the front, into the ring where
+    /// they wait for the source's segment.
+    pub(crate) fn ingest(
+        self: &Arc<Self>,
+        node: usize,
+        port: usize,
+        frames: &mut [Frame],
+    ) -> Result<usize, Status> {
+        let Some(ingress) = self.ingress_of(node, port)? else {
+            self.nodes[node].unlinked.add_shared(frames.len() as u64);
+            frames.fill_with(Frame::default);
+            return Ok(frames.len());
+        };
+        let (ring, capacity) = (&self.ingress[ingress], self.plan.ingress[ingress].capacity);
+        let mut taken = 0;
+        while taken < frames.len() {
+            let item = Item::Frame(std::mem::take(&mut frames[taken]));
+            if let Err(Item::Frame(frame)) = ring.push(capacity, item) {
+                frames[taken] = frame;
+                break;
+            }
+            taken += 1;
+        }
+        if taken > 0 {
+            self.notify(self.plan.nodes[node].segment);
+        }
+        Ok(taken)
+    }
+
+    /// Takes a downstream event that a source hands in from a thread of its own, in order with its
+    /// frames.
+    pub(crate) fn signal(self: &Arc<Self>, node: usize, port: usize, event: Event) -> Status {
+        let ingress = match self.ingress_of(node, port) {
+            Ok(Some(ingress)) => ingress,
+            Ok(None) => return Status::OK,
+            Err(status) => return status,
+        };
+        let capacity = self.plan.ingress[ingress].capacity;
+        if self.ingress[ingress]
+            .push(capacity, Item::Event(event))
+            .is_err()
+        {
+            return Status::FULL;
+        }
+        self.notify(self.plan.nodes[node].segment);
+        Status::OK
+    }
+
+    /// The ring behind a source's output; `None` where no link takes from it.
+    fn ingress_of(&self, node: usize, port: usize) -> Result<Option<usize>, Status> {
+        if self.is_source_finished(node) {
+            return Err(Status::GONE);
+        }
+        let plan = &self.plan.nodes[node];
+        let out = plan.ports.get(port).filter(|p| p.is_output);
+        let out = out.filter(|_| plan.is_source).ok_or(Status::INVALID)?;
+        Ok(out.ingress)
+    }
+
+    /// Releases what a source handed in and nobody took, and counts it at the source.
+    pub(crate) fn drop_ingress(&self, ingress: usize) {
+        let node = self.plan.ingress[ingress].from.node;
+        self.nodes[node]
+            .dropped
+            .add_shared(self.ingress[ingress].discard());
+    }
+}
+
+/// A claim that is given back at the end of a direct run, however it ends.
+struct Given<'a> {
+    session: &'a Arc<Session>,
+    segment: usize,
+    claim: Option<Claim<'a, Segment>>,
+    /// The run came to its end; otherwise the engine panicked, or a log subscriber did.
+    is_whole: bool,
+}
+
+impl Drop for Given<'_> {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            self.session.engine_panicked(self.segment);
+        }
+        if self.claim.take().is_some_and(|claim| claim.finish(false)) {
+            self.session.queue(self.segment);
+        }
+    }
+}
