@@ -14,7 +14,7 @@ use source::{Source, all_sources, code_lines, root, sources, words};
 const UNSAFE: [&str; 11] = [
     "abi/src/",
     "abi/sdk/src/",
-    "engine/core/src/frame/pool.rs",
+    "engine/core/src/frame/pool/",
     "engine/core/src/log.rs",
     "engine/core/src/plugin/",
     "engine/core/src/scheduler/task.rs",

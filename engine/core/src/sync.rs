@@ -17,18 +17,25 @@ pub(crate) use {
         queue::ArrayQueue,
         sync::{Parker, Unparker},
     },
+    ring::{pop_many, push_many, ring_buffer},
     rtrb::{Consumer, Producer},
-    std::sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
+    std::{
+        alloc::{alloc_zeroed, dealloc},
+        sync::{
+            Arc, Mutex, MutexGuard,
+            atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+        },
     },
 };
 
 #[cfg(all(test, loom))]
 pub(crate) use {
-    loom::sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},
+    loom::{
+        alloc::{alloc_zeroed, dealloc},
+        sync::{
+            Arc, Mutex, MutexGuard,
+            atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+        },
     },
     model::{
         ArrayQueue, Consumer, Injector, Parker, Producer, Steal, Unparker, pop_many, push_many,
@@ -38,8 +45,6 @@ pub(crate) use {
 
 #[cfg(not(all(test, loom)))]
 mod ring;
-#[cfg(not(all(test, loom)))]
-pub(crate) use ring::{pop_many, push_many, ring_buffer};
 
 #[cfg(all(test, loom))]
 pub(crate) mod model;

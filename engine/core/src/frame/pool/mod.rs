@@ -1,0 +1,203 @@
+//! The pool: loans buffers by size class and takes them back on their last release.
+//!
+//! Sizes are powers of two from 256 bytes to 64 MiB. Released blocks wait on a [`Shelf`] for each, so
+//! that a loan and a release are one atomic exchange each, in no order and on any thread. Only when a
+//! shelf is empty does a loan take the lock and allocate. The sum of all blocks, out on loan or
+//! waiting, never exceeds the pool's limit.
+//!
+//! A loan that finds the limit reached gives back what waits in other classes first.
+//!
+//! The last handle to go closes the shelves and frees what waits on them. A buffer may outlive them,
+//! its pool and its engine; its last release frees it then.
+
+mod block;
+mod headers;
+mod shelf;
+
+use levada_abi::Buffer;
+
+use self::{
+    block::Block,
+    headers::{Headers, MAX_BLOCKS},
+    shelf::Shelf,
+};
+use crate::sync::{Arc, AtomicUsize, Mutex, MutexGuard, Ordering};
+
+const SMALLEST: u32 = 8;
+#[cfg(not(all(test, loom)))]
+const LARGEST: u32 = 26;
+/// Models get by with two classes.
+#[cfg(all(test, loom))]
+const LARGEST: u32 = 9;
+const CLASSES: usize = (LARGEST - SMALLEST + 1) as usize;
+
+/// Loans buffers. Cheap to clone; clones share the memory.
+#[derive(Clone)]
+pub struct Pool {
+    inner: Arc<Inner>,
+    /// Closes the shelves when the last handle goes.
+    _door: Arc<Door>,
+}
+
+struct Door(Arc<Inner>);
+
+/// What handles and blocks share.
+struct Inner {
+    shelves: [Shelf; CLASSES],
+    headers: Headers,
+    /// Bytes of all blocks, loaned or waiting. It grows under the lock only.
+    bytes: AtomicUsize,
+    limit: usize,
+    slots: Mutex<Slots>,
+}
+
+/// Which headers have no block.
+struct Slots {
+    /// Numbers from here on have never been used.
+    fresh: u32,
+    /// Below `fresh`, those whose block was freed.
+    free: Vec<u32>,
+}
+
+/// The pool's limit is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no buffer of {wanted} bytes: the pool's {limit} bytes are out on loan; release frames sooner or raise the limit"
+)]
+pub struct Exhausted {
+    /// Bytes asked for.
+    pub wanted: usize,
+    /// The pool's limit in bytes.
+    pub limit: usize,
+}
+
+fn class_of(len: usize) -> Option<u32> {
+    let class = len
+        .max(1 << SMALLEST)
+        .checked_next_power_of_two()?
+        .trailing_zeros();
+    (class <= LARGEST).then_some(class)
+}
+
+impl Pool {
+    /// Makes an empty pool that never holds more than `limit` bytes of payload memory.
+    #[must_use]
+    pub fn new(limit: usize) -> Pool {
+        let inner = Arc::new(Inner {
+            shelves: std::array::from_fn(|_| Shelf::new()),
+            headers: Headers::new(),
+            bytes: AtomicUsize::new(0),
+            limit,
+            slots: Mutex::new(Slots {
+                fresh: 0,
+                free: vec![],
+            }),
+        });
+        let door = Arc::new(Door(inner.clone()));
+        Pool { inner, _door: door }
+    }
+
+    /// Loans a unique, writable buffer of `len` bytes, content undefined.
+    ///
+    /// # Errors
+    /// When `len` is beyond 64 MiB, or all memory up to the limit is out on loan.
+    #[inline]
+    pub fn loan(&self, len: usize) -> Result<Buffer, Exhausted> {
+        let inner = &*self.inner;
+        let block = class_of(len).and_then(|class| {
+            inner
+                .shelf(class)
+                .take(&inner.headers)
+                .or_else(|| self.allocate(class))
+        });
+        match block {
+            Some(block) => Ok(block.lend(len)),
+            None => Err(Exhausted {
+                wanted: len,
+                limit: inner.limit,
+            }),
+        }
+    }
+
+    /// Bytes of all blocks, out on loan or waiting.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.inner.bytes.load(Ordering::Relaxed)
+    }
+
+    #[cold]
+    fn allocate(&self, class: u32) -> Option<Block> {
+        let (inner, size) = (&*self.inner, 1 << class);
+        let mut slots = inner.lock();
+        loop {
+            if let Some(block) = inner.shelf(class).take(&inner.headers) {
+                return Some(block);
+            }
+            if inner.bytes().saturating_add(size) <= inner.limit {
+                break;
+            }
+            // Blocks of other classes may be waiting unused: the fewest that do.
+            let block = inner
+                .shelves
+                .iter()
+                .rev()
+                .find_map(|s| s.take(&inner.headers))?;
+            slots.free(block);
+        }
+        let number = slots.free.pop().or_else(|| {
+            let number = slots.fresh;
+            slots.fresh += u32::from(number < MAX_BLOCKS);
+            (number < MAX_BLOCKS).then_some(number)
+        })?;
+        inner.bytes.fetch_add(size, Ordering::Relaxed);
+        drop(slots);
+        // SAFETY: the number is this thread's, and its header has no block.
+        let block = unsafe { Block::allocate(&self.inner, inner.headers.make(number), class) };
+        if block.is_none() {
+            let mut slots = inner.lock();
+            slots.free.push(number);
+            inner.bytes.fetch_sub(size, Ordering::Relaxed);
+        }
+        block
+    }
+}
+
+impl Slots {
+    fn free(&mut self, block: Block) {
+        self.free.push(block.header().number);
+        block.free();
+    }
+}
+
+impl Inner {
+    fn shelf(&self, class: u32) -> &Shelf {
+        &self.shelves[(class - SMALLEST) as usize]
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        // The lock guards no data that a panic could leave half-done.
+        self.slots
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        for shelf in &self.0.shelves {
+            let mut next = shelf.close();
+            while let Some(header) = self.0.headers.get(next) {
+                next = header.below.load(Ordering::Relaxed);
+                // SAFETY: it was on the shelf, which this thread has closed.
+                unsafe { Block::taken(header) }.free();
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -1,0 +1,111 @@
+//! [`Shelf`]: the released blocks of one size, the last one first.
+//!
+//! A stack in the manner of Treiber ("Systems Programming: Coping with Parallelism", IBM RJ 5118,
+//! 1986): the head names the top block, each block's header the one below it. Taking and putting back
+//! is one exchange of the head each. Last in, first out, because the block released last is the one
+//! most likely to be in a cache.
+//!
+//! The head is a number of 24 bits and a lap of 40. Every taking begins a new lap, so that a thread
+//! that was held up between reading a header and exchanging the head fails when the same block is on
+//! top again over another one. The exchange of a thread that was held up for exactly 2^40 takings,
+//! which are hours, would be wrong.
+//!
+//! A shelf is closed when its pool's last handle goes. It takes no block after that: whoever releases
+//! one frees it.
+
+use crossbeam::utils::CachePadded;
+
+use super::{block::Block, headers::Headers};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+const NUMBER_BITS: u32 = 24;
+const NUMBERS: u64 = (1 << NUMBER_BITS) - 1;
+/// The number of no block: nothing is below.
+pub(super) const NONE: u32 = NUMBERS as u32;
+/// In the head: the shelf is closed.
+const CLOSED: u32 = NONE - 1;
+
+const _: () = assert!(super::headers::MAX_BLOCKS <= CLOSED);
+
+/// See the module's documentation.
+pub(super) struct Shelf(CachePadded<AtomicU64>);
+
+fn number(head: u64) -> u32 {
+    (head & NUMBERS) as u32
+}
+
+fn same_lap(head: u64, number: u32) -> u64 {
+    head & !NUMBERS | u64::from(number)
+}
+
+fn next_lap(head: u64, number: u32) -> u64 {
+    same_lap(head.wrapping_add(1 << NUMBER_BITS), number)
+}
+
+/// Puts a chain of blocks on the shelf with this head, or says that it is closed. `first` is the
+/// chain's first block, `below_last` the link of its last one.
+///
+/// With the exchange the blocks belong to whoever takes them, who may free them and the whole pool
+/// while this function returns. So it is given atomics alone, and touches none after that.
+pub(super) fn put(head: &AtomicU64, first: u32, below_last: &AtomicU32) -> bool {
+    let mut seen = head.load(Ordering::Relaxed);
+    loop {
+        if number(seen) == CLOSED {
+            return false;
+        }
+        below_last.store(number(seen), Ordering::Relaxed);
+        // Release, with the Acquire in `take` and `close`: they see the link, and what was
+        // done to the memory before.
+        match head.compare_exchange_weak(
+            seen,
+            same_lap(seen, first),
+            Ordering::Release,
+            Ordering::Relaxed,
+        ) {
+            Ok(_) => return true,
+            Err(now) => seen = now,
+        }
+    }
+}
+
+impl Shelf {
+    pub fn new() -> Shelf {
+        Shelf(CachePadded::new(AtomicU64::new(u64::from(NONE))))
+    }
+
+    pub fn head(&self) -> &AtomicU64 {
+        &self.0
+    }
+
+    /// Takes the block that was put last.
+    pub fn take(&self, headers: &Headers) -> Option<Block> {
+        // Acquire, with the Release in `put`, here and below: the link of the block, and what was done
+        // to its memory. Exchanges between the two continue the release sequence.
+        let mut seen = self.0.load(Ordering::Acquire);
+        loop {
+            // None, or closed.
+            let header = headers.get(number(seen))?;
+            let below = header.below.load(Ordering::Relaxed);
+            // Relaxed: the same lap was read with Acquire, and what this thread did before concerns
+            // nobody who takes the blocks below.
+            match self.0.compare_exchange_weak(
+                seen,
+                next_lap(seen, below),
+                Ordering::Relaxed,
+                Ordering::Acquire,
+            ) {
+                // SAFETY: the lap says that the block was on top all the time, and it is this thread
+                // that took it off.
+                Ok(_) => return Some(unsafe { Block::taken(header) }),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Takes all blocks off, and none ever after. Returns the number of the first.
+    pub fn close(&self) -> u32 {
+        // Acquire, with the Release in `put`: the links of all blocks. Relaxed towards those who find
+        // the shelf closed: they learn nothing else from it.
+        number(self.0.swap(u64::from(CLOSED), Ordering::Acquire))
+    }
+}
