@@ -3,10 +3,14 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use levada_abi::HostVTable;
+
 use crate::{
+    clock,
     frame::pool::Pool,
     graph::Plan,
     scheduler::worker::Workers,
+    services,
     session::{Ended, NEXT_SESSION, NodeError, Session},
 };
 
@@ -41,6 +45,16 @@ pub(crate) struct Shared {
 impl Shared {
     pub fn next_session(&self) -> u64 {
         NEXT_SESSION.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The time now on this engine's clock, in ns.
+    pub fn now_ns(&self) -> i64 {
+        clock::now_ns()
+    }
+
+    /// The vtable that the nodes of this engine's sessions are given.
+    pub fn host(&self) -> &'static HostVTable {
+        services::host()
     }
 }
 

@@ -20,7 +20,6 @@ use tracing::{debug, error};
 
 use crate::{
     channel::{Ingress, Inlet, Outlet, channel},
-    clock,
     engine::Shared,
     frame::{
         pool::Pool,
@@ -36,7 +35,6 @@ use crate::{
         segment::{Fault, Segment},
         task::{Claim, Task},
     },
-    services,
 };
 
 mod events;
@@ -105,7 +103,7 @@ pub struct Session {
     /// The memory of the instances.
     block: StateBlock,
     pub(crate) plan: Arc<Plan>,
-    engine: Arc<Shared>,
+    pub(crate) engine: Arc<Shared>,
     /// By segment: an event or a tick waits for one of its nodes.
     called: Box<[AtomicBool]>,
     /// By channel: frames that its consumer has taken.
@@ -210,7 +208,7 @@ impl Session {
             aborted: AtomicBool::new(false),
             failure: OnceLock::new(),
             segments_left: AtomicUsize::new(plan.segments.len()),
-            started_ns: clock::now_ns(),
+            started_ns: engine.now_ns(),
             on_end: Mutex::new(Some(Box::new(on_end))),
         });
         for (node, state) in session.nodes.iter().enumerate() {
@@ -337,7 +335,7 @@ impl Session {
             params: params.as_ptr(),
             params_len: params.len(),
             linked_ports,
-            host: std::ptr::from_ref::<HostVTable>(services::host()),
+            host: std::ptr::from_ref::<HostVTable>(self.engine.host()),
             data: node_type.desc().data,
         };
         // SAFETY: the plan gave this offset to this node alone, the config is as the contract asks, and
@@ -396,7 +394,7 @@ impl Session {
         }
         report.sessions = 1;
         report.failed = u64::from(self.failure.get().is_some());
-        report.seconds = (clock::now_ns() - self.started_ns) as f64 / 1e9;
+        report.seconds = (self.now_ns() - self.started_ns) as f64 / 1e9;
         report.bytes_copied = report.nodes.iter().map(|n| n.bytes_copied).sum();
         report
     }
@@ -409,7 +407,7 @@ impl Session {
 
     /// The time on the engine's clock, ns.
     pub(crate) fn now_ns(&self) -> i64 {
-        clock::now_ns()
+        self.engine.now_ns()
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
