@@ -118,7 +118,11 @@ pub fn plan(plan: &Plan) -> String {
     for (link, capacity) in graph.links.iter().zip(plan.channel_capacities()) {
         let carried = match capacity {
             None => "a call".to_owned(),
-            Some(capacity) => format!("a channel of {capacity} frames, {}", link.policy),
+            Some(capacity) => {
+                let s = if capacity == 1 { "" } else { "s" };
+                let back = if link.feedback { ", feedback" } else { "" };
+                format!("a channel of {capacity} frame{s}, {}{back}", link.policy)
+            }
         };
         rows.push(vec![
             format!(

@@ -2,6 +2,8 @@
 
 #[path = "graph_file/catalog.rs"]
 mod catalog;
+#[path = "graph_file/cycles.rs"]
+mod cycles;
 #[path = "graph_file/mutations.rs"]
 mod mutations;
 
@@ -245,6 +247,75 @@ meter  = { type = "level" }
     );
 }
 
+/// A tone with an echo: what leaves the mixer comes round again by way of `late`.
+const ECHO: &str = r#"
+links = [
+  "tone -> mix.left",
+  "mix -> late",
+  { from = "late", to = "mix.right", feedback = true },
+  "late -> meter",
+]
+[nodes]
+tone  = { type = "test-audio" }
+mix   = { type = "mix" }
+late  = { type = "probe" }
+meter = { type = "level" }
+"#;
+
+#[test]
+fn a_feedback_link_closes_a_cycle_and_drops_the_oldest_unless_it_says_otherwise() {
+    let graph = good(ECHO, &[]);
+    let settled = |graph: &Graph| -> Vec<(bool, Policy, usize)> {
+        let links = graph.links.iter();
+        links.map(|l| (l.feedback, l.policy, l.capacity)).collect()
+    };
+    assert_eq!(
+        settled(&graph),
+        [
+            (false, Policy::Block, 8),
+            (false, Policy::Block, 8),
+            (true, Policy::DropOldest, 8),
+            (false, Policy::Block, 8),
+        ]
+    );
+    assert_eq!(graph.topological_order(), [0, 1, 2, 3]);
+
+    let text = ECHO.replace(
+        "feedback = true",
+        "feedback = true, policy = \"latest\", capacity = 2",
+    );
+    assert_eq!(settled(&good(&text, &[]))[2], (true, Policy::Latest, 2));
+    let plain = ECHO.replace(
+        "  { from = \"late\", to = \"mix.right\", feedback = true },\n",
+        "  { from = \"tone\", to = \"mix.right\", feedback = false },\n",
+    );
+    assert!(good(&plain, &[]).links.iter().all(|link| !link.feedback));
+}
+
+#[test]
+fn a_node_may_feed_itself_and_feedback_links_may_cross() {
+    let text = r#"
+links = [
+  "tone -> a.left",
+  { from = "a", to = "a.right", feedback = true, capacity = 1 },
+  "a -> b.left",
+  "b -> c.left",
+  { from = "c", to = "b.right", feedback = true },
+  { from = "d", to = "c.right", feedback = true },
+  "c -> d",
+]
+[nodes]
+tone = { type = "test-audio" }
+a = { type = "mix" }
+b = { type = "mix" }
+c = { type = "mix" }
+d = { type = "probe" }
+"#;
+    let graph = good(text, &[]);
+    assert_eq!(graph.topological_order(), [0, 1, 2, 3, 4]);
+    assert_eq!(graph.links.iter().filter(|link| link.feedback).count(), 3);
+}
+
 #[test]
 fn chains_take_the_port_of_the_side_it_is_on() {
     let text = |chain: &str| TONE.replace("tone -> louder -> meter", chain);
@@ -456,6 +527,40 @@ fn code_makes_the_same_graph_as_a_file() {
         (Policy::Latest, 2)
     );
     assert_eq!(graph.nodes[0].place.to_string(), "pipeline");
+}
+
+#[test]
+fn code_makes_feedback_links_too() {
+    let graph = |back: fn(&mut GraphBuilder)| {
+        let mut builder = GraphBuilder::new("echo");
+        builder.node("tone", "test-audio");
+        builder.node("mix", "mix");
+        builder.node("late", "probe");
+        builder.link("tone -> mix.left").link("mix -> late");
+        back(&mut builder);
+        builder.build(&catalog())
+    };
+    let good = graph(|builder| {
+        builder.feedback("late -> mix.right", None, Some(4));
+    });
+    let good = good.unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(
+        (
+            good.links[2].feedback,
+            good.links[2].policy,
+            good.links[2].capacity
+        ),
+        (true, Policy::DropOldest, 4)
+    );
+    let bad = graph(|builder| {
+        builder.link("late -> mix.right");
+    });
+    assert_eq!(
+        bad.expect_err("the link is not marked").to_string(),
+        "pipeline: the links form a cycle: mix -> late -> mix; remove one of them, or, if frames are \
+         to come round again, add the link that leads back, \"late.out -> mix.right\", by \
+         GraphBuilder::feedback\n\n1 problem"
+    );
 }
 
 #[test]

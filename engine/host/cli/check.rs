@@ -40,6 +40,7 @@ pub fn check(args: &Check) -> Outcome {
                 "to": plan.port_name(link.to),
                 "policy": link.policy,
                 "capacity": capacity,
+                "feedback": link.feedback,
             })
         });
     print_json(&json!({

@@ -194,6 +194,15 @@ impl Inlet {
             && self.shared.producer_waits.swap(false, Ordering::Relaxed)
     }
 
+    /// Says that nobody takes from the channel any more, so that what is still put in may be dropped;
+    /// returns whether the producer waits, and is to be woken.
+    pub fn abandon(&self) -> bool {
+        self.shared.abandoned.store(true, Ordering::Relaxed);
+        // Pairs with the fence in `Outlet::wait_for_room`.
+        fence(Ordering::SeqCst);
+        self.shared.producer_waits.swap(false, Ordering::Relaxed)
+    }
+
     /// Whether the last frame and the last event have been taken.
     pub fn is_finished(&self) -> bool {
         self.shared.closed.load(Ordering::Acquire) && !self.has_any()

@@ -78,6 +78,33 @@ fn loom_a_producer_is_woken_at_half() {
     model(2, 3, 1);
 }
 
+/// A consumer that leaves lets a producer go that waits for room.
+#[test]
+fn loom_a_producer_is_woken_when_nobody_takes_any_more() {
+    bounded(3).check(|| {
+        let (mut outlet, mut inlet) = channel(Policy::Block, 1);
+        let producer = Parker::new();
+        let wake = producer.unparker().clone();
+        let thread = thread::spawn(move || {
+            let mut frames = vec![];
+            inlet.take(1, &mut frames);
+            if inlet.abandon() {
+                wake.unpark();
+            }
+            frames.len() + inlet.discard() as usize
+        });
+        let mut dropped = 0;
+        for burst in 0..2 {
+            while outlet.room() < 1 && !outlet.wait_for_room(1) {
+                producer.park();
+            }
+            dropped += outlet.push(1, numbered(burst, 1));
+        }
+        // Where the consumer took out the rest before a frame came, the frame lies there still.
+        assert!(thread.join().expect("no panic") + dropped <= 2);
+    });
+}
+
 /// A producer sends an event between two frames while the consumer takes. Whatever was displaced, the
 /// event comes before the second frame and behind the first, and it comes.
 fn event_keeps_its_place(policy: Policy, capacity: usize) {

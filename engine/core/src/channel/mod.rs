@@ -53,6 +53,8 @@ struct Shared {
     capacity: usize,
     /// The producer has pushed its last frame.
     closed: AtomicBool,
+    /// Nobody takes from the channel any more.
+    abandoned: AtomicBool,
     producer_waits: AtomicBool,
     /// In-band events that wait.
     events_waiting: AtomicUsize,
@@ -79,6 +81,7 @@ pub(crate) fn channel(policy: Policy, capacity: usize) -> (Outlet, Inlet) {
         policy,
         capacity,
         closed: AtomicBool::new(false),
+        abandoned: AtomicBool::new(false),
         producer_waits: AtomicBool::new(false),
         events_waiting: AtomicUsize::new(0),
         events: Mutex::new(VecDeque::new()),

@@ -31,10 +31,15 @@ impl Outlet {
         }
     }
 
-    /// How many frames fit now without a drop; `usize::MAX` when the policy makes room by itself.
+    /// How many frames fit now without a drop; `usize::MAX` when the policy makes room by itself, or
+    /// nobody takes them any more.
     pub fn room(&self) -> usize {
         match (&self.queue, self.shared.policy) {
-            (Sending::Ring(ring), Policy::Block) => ring.slots(),
+            (Sending::Ring(ring), Policy::Block)
+                if !self.shared.abandoned.load(Ordering::Relaxed) =>
+            {
+                ring.slots()
+            }
             _ => usize::MAX,
         }
     }

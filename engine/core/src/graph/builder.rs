@@ -69,6 +69,17 @@ impl GraphBuilder {
         self.link_with(link, None, None)
     }
 
+    /// Adds a link that leads back to a node that its frames come from; `None` leaves the choice to
+    /// the engine, which drops the oldest frame of a full one.
+    pub fn feedback(
+        &mut self,
+        link: &str,
+        policy: Option<Policy>,
+        capacity: Option<usize>,
+    ) -> &mut Self {
+        self.add(link, policy, capacity, true)
+    }
+
     /// Adds a link, or a chain of links, with a policy and a capacity in frames; `None` leaves
     /// the choice to the engine.
     pub fn link_with(
@@ -76,6 +87,16 @@ impl GraphBuilder {
         link: &str,
         policy: Option<Policy>,
         capacity: Option<usize>,
+    ) -> &mut Self {
+        self.add(link, policy, capacity, false)
+    }
+
+    fn add(
+        &mut self,
+        link: &str,
+        policy: Option<Policy>,
+        capacity: Option<usize>,
+        feedback: bool,
     ) -> &mut Self {
         let text = Text {
             text: link,
@@ -93,6 +114,7 @@ impl GraphBuilder {
                 let links = links.into_iter().map(|mut link| {
                     link.policy = policy;
                     link.capacity = capacity;
+                    link.feedback = feedback;
                     link
                 });
                 self.document.links.extend(links);

@@ -171,6 +171,8 @@ pub struct LinkEntry {
     pub policy: Option<Policy>,
     /// Its capacity, where it states one.
     pub capacity: Option<usize>,
+    /// Whether it is marked as leading back.
+    pub feedback: bool,
     /// Where it is written, from the one endpoint to the other.
     pub place: Place,
 }

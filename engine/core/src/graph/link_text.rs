@@ -63,6 +63,7 @@ pub(super) fn chain(text: &Text<'_>) -> Result<Vec<LinkEntry>, Problem> {
             to: pair[1].clone(),
             policy: None,
             capacity: None,
+            feedback: false,
         })
         .collect())
 }

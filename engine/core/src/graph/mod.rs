@@ -13,8 +13,9 @@
 //! What must hold:
 //! * This module does no I/O and reads no clock: text in, graph or problems out.
 //! * No text makes it panic, and its memory is bounded by the limits below.
-//! * A [`Graph`] has no cycle, no dangling link, no input with two links, no unlinked required
-//!   input, and a value within its range for every param of every node.
+//! * A [`Graph`] has no cycle without a feedback link, no feedback link without a cycle, no dangling
+//!   link, no input with two links, no unlinked required input, and a value within its range for
+//!   every param of every node.
 #![forbid(unsafe_code)]
 
 mod builder;

@@ -19,12 +19,13 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// The nodes, each behind all that feed it; among equals, in the order in which they were
-    /// written. It holds every node once, because a graph has no cycle.
+    /// The nodes, each behind all that feed it, feedback links left out; among equals, in the order
+    /// in which they were written. It holds every node once, because every cycle of a graph has a
+    /// feedback link.
     pub fn topological_order(&self) -> Vec<usize> {
         let mut waiting = vec![0_usize; self.nodes.len()];
         let mut consumers = vec![Vec::new(); self.nodes.len()];
-        for link in &self.links {
+        for link in self.links.iter().filter(|link| !link.feedback) {
             waiting[link.to.node] += 1;
             consumers[link.from.node].push(link.to.node);
         }
@@ -68,6 +69,9 @@ pub struct Link {
     pub policy: Policy,
     /// How many frames it holds, 1 to [`super::MAX_CAPACITY`].
     pub capacity: usize,
+    /// Whether it leads back to a node that its frames come from. It starts empty, is always a
+    /// queue, and does not keep its consumer from ending.
+    pub feedback: bool,
     /// Where it is written.
     pub place: Place,
 }

@@ -2,8 +2,13 @@
 //!
 //! *Segments.* A segment is a set of nodes that one task runs inline, each call following from the
 //! one before. A light node joins the segment that all its inputs come from; a source, a node fed by
-//! several segments, and a heavy or blocking node begin a segment of their own (the latter two stay
-//! alone in it). So every segment has one root, and only a root has inputs from outside.
+//! several segments or by a feedback link, and a heavy or blocking node begin a segment of their own
+//! (the latter two stay alone in it). So every segment has one root, and only a root has inputs from
+//! outside.
+//!
+//! *Feedback.* A feedback link is a channel even where producer and consumer are in one segment. It
+//! counts neither for the order of nodes nor for what a segment waits for at its end: a node whose
+//! linked inputs are all feedback is a source.
 //!
 //! *Room.* A node is called only when every `block` channel that its segment can reach from it has
 //! room for all that the call may cause. [`PlanNode::need`] holds those channels with the most
@@ -48,8 +53,9 @@ pub(crate) struct PlanNode {
     pub offset: usize,
     pub ports: Vec<PlanPort>,
     pub need: Need,
+    /// No link feeds it, feedback apart.
     pub is_source: bool,
-    /// Number of linked inputs.
+    /// Number of linked inputs, feedback included.
     pub inputs: usize,
 }
 
@@ -83,10 +89,14 @@ pub(crate) struct PlanChannel {
     pub link: usize,
     pub policy: Policy,
     pub capacity: usize,
+    /// Segments; of a feedback link they may be the same.
     pub producer: usize,
     pub consumer: usize,
     /// Position among the outlets of the segment that produces.
     pub outlet: usize,
+    /// The link leads back. Its consumer ends when its other inputs have ended; what comes after that
+    /// finds nobody, and must not wait for room.
+    pub feedback: bool,
 }
 
 /// The ring in which frames wait that a source handed in while its segment was running.
@@ -216,6 +226,11 @@ impl Plan {
         })
     }
 
+    /// Whether frames come round to a segment at this entry.
+    pub(crate) fn is_feedback(&self, entry: &Entry) -> bool {
+        matches!(entry, Entry::Channel { channel, .. } if self.channels[*channel].feedback)
+    }
+
     /// `node.port`, as messages and reports write it.
     #[must_use]
     pub fn port_name(&self, at: PortRef) -> String {
@@ -232,7 +247,7 @@ impl Plan {
                 self.nodes[link.from.node].segment,
                 self.nodes[link.to.node].segment,
             );
-            if producer != consumer {
+            if producer != consumer || link.feedback {
                 let channel = self.channels.len();
                 self.channels.push(PlanChannel {
                     link: index,
@@ -241,6 +256,7 @@ impl Plan {
                     producer,
                     consumer,
                     outlet: self.segments[producer].outlets,
+                    feedback: link.feedback,
                 });
                 self.segments[producer].outlets += 1;
                 self.routes[index] = Route::Channel(channel);
@@ -395,7 +411,9 @@ fn plan_node(
         local: 0,
         offset,
         need: vec![],
-        is_source: ports.iter().all(|p| p.link.is_none()),
+        is_source: ports
+            .iter()
+            .all(|p| p.link.is_none_or(|link| graph.links[link].feedback)),
         inputs: ports.iter().filter(|p| p.link.is_some()).count(),
         ports,
     }
@@ -409,13 +427,13 @@ fn segment(graph: &Graph, types: &[Arc<NodeType>], nodes: &mut [PlanNode]) -> Ve
             Cost::Heavy => Class::Heavy,
             Cost::Blocking => Class::Blocking,
         };
-        let mut feeders = graph
-            .links
-            .iter()
-            .filter(|l| l.to.node == node)
+        let inputs = || graph.links.iter().filter(|l| l.to.node == node);
+        let begins = inputs().any(|l| l.feedback);
+        let mut feeders = inputs()
+            .filter(|_| !begins)
             .map(|l| nodes[l.from.node].segment);
-        let first = feeders.next();
-        let joined = first
+        let joined = feeders
+            .next()
             .filter(|first| feeders.all(|other| other == *first))
             .filter(|s| class == Class::Light && segments[*s].class == Class::Light);
         let segment = joined.unwrap_or_else(|| {
@@ -433,3 +451,6 @@ fn segment(graph: &Graph, types: &[Arc<NodeType>], nodes: &mut [PlanNode]) -> Ve
     }
     segments
 }
+
+#[cfg(test)]
+mod tests;

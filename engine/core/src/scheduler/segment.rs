@@ -424,7 +424,11 @@ impl Segment {
         if session.plan.nodes[root].is_source {
             return session.is_source_finished(root);
         }
-        self.inlets.iter().flatten().all(Inlet::is_finished)
+        let feeds = plan.entries.iter().zip(&self.inlets);
+        let feeds = feeds.filter(|(entry, _)| !session.plan.is_feedback(entry));
+        feeds
+            .filter_map(|(_, inlet)| inlet.as_ref())
+            .all(Inlet::is_finished)
     }
 
     /// Ends the segment when nothing more can come in.
@@ -435,6 +439,8 @@ impl Segment {
         for (at, entry) in plan.entries.iter().enumerate() {
             match *entry {
                 Entry::Ingress { ingress } => finished &= session.ingress[ingress].is_empty(),
+                // What comes round is waited for by nobody.
+                Entry::Channel { .. } if session.plan.is_feedback(entry) => {}
                 Entry::Channel { to, .. } => {
                     if !self.inlets[at].as_ref().is_some_and(Inlet::is_finished) {
                         finished = false;
@@ -452,6 +458,14 @@ impl Segment {
             return Ok(Next::Wait);
         }
         self.is_draining = true;
+        for (entry, inlet) in plan.entries.iter().zip(&self.inlets) {
+            if let (Entry::Channel { channel, .. }, Some(inlet)) = (entry, inlet)
+                && session.plan.is_feedback(entry)
+                && inlet.abandon()
+            {
+                session.notify(session.plan.channels[*channel].producer);
+            }
+        }
         self.drain(session, spare)
     }
 
@@ -464,12 +478,13 @@ impl Segment {
             if !self.has_room_for_calls(session, nodes[local], plan.inputs + 1) {
                 return Ok(Next::Wait);
             }
-            // The root's inputs ended when its channels did.
-            if local > 0 {
-                for port in 0..plan.ports.len() {
-                    if plan.ports[port].link.is_some() {
-                        self.end_port(session, spare, local, port)?;
-                    }
+            for port in 0..plan.ports.len() {
+                // The root's inputs ended when its channels did, feedback apart.
+                let ends = plan.ports[port]
+                    .link
+                    .is_some_and(|link| local > 0 || session.plan.graph.links[link].feedback);
+                if ends {
+                    self.end_port(session, spare, local, port)?;
                 }
             }
             self.call(session, spare, local, |node, outputs| node.drain(outputs))?;

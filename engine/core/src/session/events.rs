@@ -103,7 +103,9 @@ impl Session {
     pub(crate) fn pass_upstream(self: &Arc<Self>, node: usize, output: usize, event: Event) {
         let ports = &self.plan.nodes[node].ports;
         let forwards = |input: &usize| ports[*input].forwards_to == Some(output);
-        let inputs = || (0..ports.len()).filter(|port| ports[*port].link.is_some());
+        // Round and round it would go where frames come round.
+        let leads_on = |link: usize| !self.plan.graph.links[link].feedback;
+        let inputs = || (0..ports.len()).filter(|port| ports[*port].link.is_some_and(leads_on));
         let any_forwards = inputs().any(|input| forwards(&input));
         for input in inputs().filter(|input| !any_forwards || forwards(input)) {
             // A full table loses no kind of event that is not waiting there already.

@@ -8,7 +8,7 @@ use crate::graph::link_text::{self, Text, between};
 use crate::graph::model::Policy;
 use crate::graph::quote::{list, nearest, quote};
 
-const KEYS: [&str; 4] = ["from", "to", "policy", "capacity"];
+const KEYS: [&str; 5] = ["from", "to", "policy", "capacity", "feedback"];
 const FORM: &str = "write \"a.out -> b.in\" or { from = \"a.out\", to = \"b.in\" }";
 
 impl Walk {
@@ -76,12 +76,14 @@ impl Walk {
     fn link_table(&mut self, value: Value<'_>) -> Option<Vec<LinkEntry>> {
         let table = self.table(value, "a link", FORM)?;
         let (mut from, mut to, mut policy, mut capacity) = (None, None, None, None);
+        let mut feedback = Some(false);
         for (key, value) in in_file_order(table) {
             match key.get_ref().as_ref() {
                 "from" => from = Some(self.read(value, link_text::single)),
                 "to" => to = Some(self.read(value, link_text::single)),
                 "policy" => policy = self.policy(value),
                 "capacity" => capacity = self.capacity(value),
+                "feedback" => feedback = self.feedback(value),
                 _ => self.unknown_key(key, "a link", &KEYS, None),
             }
         }
@@ -94,14 +96,30 @@ impl Walk {
                 );
             }
         }
-        let (from, to) = (from??, to??);
+        // Without knowing whether it is marked, nothing can be said of cycles.
+        let (from, to, feedback) = (from??, to??, feedback?);
         Some(vec![LinkEntry {
             place: between(&from.place, &to.place),
             from,
             to,
             policy,
             capacity,
+            feedback,
         }])
+    }
+
+    /// Whether the link is marked; `None` where that cannot be read.
+    fn feedback(&mut self, value: Value<'_>) -> Option<bool> {
+        if let DeValue::Boolean(feedback) = value.get_ref() {
+            return Some(*feedback);
+        }
+        let found = describe(value.get_ref());
+        self.problem(
+            value.span(),
+            format!("\"feedback\" must be true or false, not {found}"),
+            "write feedback = true, or leave it out",
+        );
+        None
     }
 
     fn policy(&mut self, value: Value<'_>) -> Option<Policy> {

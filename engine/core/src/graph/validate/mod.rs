@@ -5,6 +5,7 @@
 //! one mistake makes one problem: a link that misses its port does not leave an input "unlinked",
 //! and a plugin that did not load does not leave its node types "unknown".
 
+mod cycles;
 mod ends;
 mod formats;
 mod params;
@@ -84,6 +85,7 @@ impl<'a> Check<'a> {
         let params = self.params(overrides);
         let ends = self.ends();
         self.shape(&ends);
+        self.cycles(&ends);
         if !self.problems.is_empty() {
             return None;
         }
@@ -112,6 +114,7 @@ impl<'a> Check<'a> {
                     to: ends.to?,
                     policy: super::Policy::Block,
                     capacity: super::DEFAULT_CAPACITY,
+                    feedback: entry.feedback,
                     place: entry.place.clone(),
                 })
             })

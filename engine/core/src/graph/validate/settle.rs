@@ -1,7 +1,8 @@
 //! The policies and capacities of links that state none.
 //!
 //! Behind a live source nobody can be held back: a link drops what is oldest, and counts it.
-//! Behind sources that can pause (files, generators) it blocks, and nothing is lost.
+//! Behind sources that can pause (files, generators) it blocks, and nothing is lost. A feedback link
+//! drops what is oldest behind any source: one that blocks holds back the node that is to empty it.
 
 use super::Check;
 use crate::graph::model::{Graph, ParamValue, Policy};
@@ -19,7 +20,7 @@ impl Check<'_> {
             .collect();
 
         let mut by_source = vec![Vec::new(); live.len()];
-        for link in &graph.links {
+        for link in graph.links.iter().filter(|link| !link.feedback) {
             by_source[link.from.node].push(link.to.node);
         }
         for node in graph.topological_order() {
@@ -31,7 +32,7 @@ impl Check<'_> {
 
         for (link, entry) in graph.links.iter_mut().zip(&self.document.links) {
             let source = link.from.node;
-            link.policy = entry.policy.unwrap_or(match live[source] {
+            link.policy = entry.policy.unwrap_or(match live[source] || link.feedback {
                 true => Policy::DropOldest,
                 false => Policy::Block,
             });

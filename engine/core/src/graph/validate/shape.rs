@@ -1,4 +1,4 @@
-//! The shape of the graph: one link an input, no cycle, nothing that hangs loose.
+//! The shape of the graph: one link an input, nothing that hangs loose.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,6 @@ use crate::graph::quote::quote;
 impl Check<'_> {
     pub(super) fn shape(&mut self, ends: &[Ends]) {
         self.inputs_with_two_links(ends);
-        self.cycles(ends);
         self.loose_ends(ends);
     }
 
@@ -55,61 +54,6 @@ impl Check<'_> {
                     "remove one of the two, or join both in a node with an input for each",
                 );
             }
-        }
-    }
-
-    /// Reports cycles, each once. Of cycles that share nodes one is reported; the others show
-    /// when it is gone.
-    fn cycles(&mut self, ends: &[Ends]) {
-        let document = self.document;
-        let count = document.nodes.len();
-        // The links by the node they start at: where to, and which.
-        let mut next: Vec<Vec<(usize, usize)>> = vec![Vec::new(); count];
-        for (at, ends) in ends.iter().enumerate() {
-            if let (true, [Some(from), Some(to)]) = (ends.joins, ends.about) {
-                next[from].push((to, at));
-            }
-        }
-        let mut alive = vec![true; count];
-        loop {
-            trim(&mut alive, &next);
-            let Some(start) = alive.iter().position(|alive| *alive) else {
-                return;
-            };
-            // Every node that is left has a successor that is left, so that walking on comes
-            // back to where it has been.
-            let mut step_of: Vec<Option<usize>> = vec![None; count];
-            let mut path: Vec<(usize, usize)> = Vec::new();
-            let mut node = start;
-            while step_of[node].is_none() {
-                step_of[node] = Some(path.len());
-                let Some(&(to, link)) = next[node].iter().find(|(to, _)| alive[*to]) else {
-                    break;
-                };
-                path.push((node, link));
-                node = to;
-            }
-            let mut cycle = path.split_off(step_of[node].unwrap_or(0).min(path.len()));
-            if cycle.is_empty() {
-                return;
-            }
-            for (node, _) in &cycle {
-                alive[*node] = false;
-            }
-            let first = (0..cycle.len()).min_by_key(|at| cycle[*at].0).unwrap_or(0);
-            cycle.rotate_left(first);
-            let mut names: Vec<&str> = cycle
-                .iter()
-                .map(|(node, _)| document.nodes[*node].name.value.as_str())
-                .collect();
-            names.push(names[0]);
-            let names = shorten(&names);
-            let last = cycle.iter().map(|(_, link)| *link).max().unwrap_or(0);
-            self.problem_at(
-                &document.links[last].place,
-                format!("the links form a cycle: {names}"),
-                "remove one of them; frames travel from sources to sinks and never return",
-            );
         }
     }
 
@@ -244,44 +188,4 @@ impl Check<'_> {
                 Some(self.port_name(PortRef { node, port }, info))
             })
     }
-}
-
-/// Takes away, again and again, the nodes that nothing leads to or that lead nowhere.
-fn trim(alive: &mut [bool], next: &[Vec<(usize, usize)>]) {
-    loop {
-        let mut entered = vec![false; alive.len()];
-        let mut left = vec![false; alive.len()];
-        for (from, links) in next.iter().enumerate() {
-            for (to, _) in links {
-                if alive[from] && alive[*to] {
-                    left[from] = true;
-                    entered[*to] = true;
-                }
-            }
-        }
-        let mut changed = false;
-        for (node, alive) in alive.iter_mut().enumerate() {
-            if *alive && !(entered[node] && left[node]) {
-                *alive = false;
-                changed = true;
-            }
-        }
-        if !changed {
-            return;
-        }
-    }
-}
-
-/// The names of a cycle; of a long one, its start and its end.
-fn shorten(names: &[&str]) -> String {
-    const MOST: usize = 12;
-    if names.len() <= MOST {
-        return names.join(" -> ");
-    }
-    format!(
-        "{} -> … {} more … -> {}",
-        names[..MOST - 2].join(" -> "),
-        names.len() - MOST,
-        names[names.len() - 2..].join(" -> ")
-    )
 }
