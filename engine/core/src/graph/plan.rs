@@ -13,7 +13,29 @@
 //! *Room.* A node is called only when every `block` channel that its segment can reach from it has
 //! room for all that the call may cause. [`PlanNode::need`] holds those channels with the most
 //! frames that one frame at this node may become there; a channel's capacity is raised to what one
-//! call needs, so that no graph can get stuck.
+//! call needs, and what a node's end needs.
+//!
+//! *No graph stands still.* As long as a frame waits somewhere and every call returns, some segment
+//! can go on. No thread waits inside a call; only a segment waits, and only for room in a `block`
+//! channel. Say that segment S does. The channel holds at least one frame, because empty it would
+//! have room for any call, so its consumer T has something to take. T takes from each of its entries
+//! by itself, never from two at once, so T goes on as well unless it waits for room further on.
+//! Walking on like this leads to a segment that goes on, or back to one on the way, over `block`
+//! channels only. [`Plan::new`] refuses a graph in which such a cycle exists ([`deadlock`]). A
+//! segment that goes on makes room, and wakes who waited for it.
+//!
+//! What could have broken this, and does not:
+//! * Branches that part and meet again: an output that feeds both waits until both have room, the
+//!   branches wait only for what follows, and where they meet each is taken from by itself.
+//! * Heavy and blocking nodes in a cycle: they stay alone in their segments, so the cycle has a
+//!   channel on each side of them, and those are judged like any other.
+//! * A large `max_out`, and nodes that emit at their end: capacities are raised as above.
+//! * A source's ring: whoever finds it full is told so and does not wait in the engine.
+//! * The end of a cycle: the consumer of a feedback link may end before its producer. From then on
+//!   the channel takes what comes and drops it ([`PlanChannel::feedback`]).
+//!
+//! Not covered: calls that never return, such as blocking nodes that wait for each other outside
+//! the engine.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -21,10 +43,12 @@ use levada_abi::{NOWHERE, direction, port_flags};
 use serde::Serialize;
 
 use super::{
-    Cost, Graph, MAX_CAPACITY, Policy, PortRef, Problem,
+    Cost, Graph, MAX_CAPACITY, Policy, PortRef, Problem, Problems,
     steps::{Step, Target},
 };
 use crate::plugin::{NodeType, Registry, instance::StateLayout};
+
+mod deadlock;
 
 /// Frames a source may hand in ahead of the engine, at least.
 const MIN_INGRESS: usize = 16;
@@ -147,9 +171,23 @@ impl Plan {
     /// Plans a graph that was validated against `registry`.
     ///
     /// # Errors
-    /// When a call of a node may put more frames into a channel than one can hold, when the states of
-    /// the nodes do not fit into memory, or when `registry` is not the one that validated the graph.
-    pub fn new(graph: Graph, registry: &Registry) -> Result<Plan, Problem> {
+    /// When a cycle can stand still because all its queues block, when a call of a node may put more
+    /// frames into a channel than one can hold, when the states of the nodes do not fit into memory,
+    /// or when `registry` is not the one that validated the graph.
+    pub fn new(graph: Graph, registry: &Registry) -> Result<Plan, Problems> {
+        let plan = Plan::lay_out(graph, registry)?;
+        let mut problems = Problems::default();
+        deadlock::find(&plan, &mut problems);
+        if problems.is_empty() {
+            Ok(plan)
+        } else {
+            problems.sort();
+            Err(problems)
+        }
+    }
+
+    /// Plans a graph that may turn out to be unfit to run.
+    fn lay_out(graph: Graph, registry: &Registry) -> Result<Plan, Problem> {
         let mut types = Vec::with_capacity(graph.nodes.len());
         for node in &graph.nodes {
             let Some(node_type) = registry.node_type(&node.type_name) else {
@@ -252,7 +290,10 @@ impl Plan {
                 self.channels.push(PlanChannel {
                     link: index,
                     policy: link.policy,
-                    capacity: link.capacity,
+                    capacity: match link.policy {
+                        Policy::Latest => 1,
+                        _ => link.capacity,
+                    },
                     producer,
                     consumer,
                     outlet: self.segments[producer].outlets,

@@ -46,6 +46,20 @@ pub(super) fn list<S: AsRef<str>>(items: &[S], last: &str) -> String {
     out
 }
 
+/// `a -> b -> c`; of very many names, the first and the last.
+pub(super) fn path(names: &[&str]) -> String {
+    const MOST: usize = 24;
+    if names.len() <= MOST {
+        return names.join(" -> ");
+    }
+    format!(
+        "{} -> … {} more … -> {}",
+        names[..MOST - 2].join(" -> "),
+        names.len() - MOST,
+        names[names.len() - 2..].join(" -> ")
+    )
+}
+
 /// The candidate most like `name`, if one is like enough to be what was meant: at most a third of
 /// the longer name differs, and at most three characters.
 pub(super) fn nearest<'a>(

@@ -45,12 +45,22 @@ fn graph(nodes: &[&str]) -> GraphBuilder {
     graph
 }
 
-fn plan(graph: &GraphBuilder) -> Plan {
+/// A plan that nobody has judged yet.
+fn laid_out(graph: &GraphBuilder) -> Plan {
     let registry = registry();
     let graph = graph
         .build(&registry)
         .unwrap_or_else(|problems| panic!("{problems}"));
-    Plan::new(graph, &registry).unwrap_or_else(|problem| panic!("{problem}"))
+    Plan::lay_out(graph, &registry).unwrap_or_else(|problem| panic!("{problem}"))
+}
+
+fn try_plan(graph: &GraphBuilder) -> Result<Plan, Problems> {
+    let registry = registry();
+    Plan::new(graph.build(&registry)?, &registry)
+}
+
+fn plan(graph: &GraphBuilder) -> Plan {
+    try_plan(graph).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn segments(plan: &Plan) -> Vec<String> {
@@ -108,6 +118,69 @@ fn a_node_may_feed_itself() {
     assert_eq!(segments(&plan(&graph)), ["source", "own sink"]);
 }
 
+#[test]
+fn a_cycle_whose_queues_all_block_is_refused_and_one_that_drops_somewhere_is_not() {
+    let cycle = |around: Policy, back: Policy| {
+        let mut graph = graph(&["source", "mix", "decode heavy", "sink"]);
+        graph
+            .link("source.x -> mix.a")
+            .link_with("mix.x -> decode.a", Some(around), Some(1))
+            .link("decode.x -> sink.a")
+            .feedback("decode.y -> mix.b", Some(back), None);
+        try_plan(&graph)
+    };
+    for policy in [Policy::DropOldest, Policy::DropNewest, Policy::Latest] {
+        assert!(cycle(policy, Policy::Block).is_ok(), "{policy}");
+        assert!(cycle(Policy::Block, policy).is_ok(), "{policy}");
+    }
+    let refused = cycle(Policy::Block, Policy::Block).err().expect("refused");
+    assert_eq!(
+        refused.to_string(),
+        "pipeline: every queue of a cycle blocks, so all can be full and wait for each other: \
+         mix -> decode -> mix; give Policy::DropOldest or Policy::Latest to the feedback link \
+         \"decode.y -> mix.b\"\n\n1 problem"
+    );
+}
+
+#[test]
+fn a_feedback_link_that_blocks_within_one_segment_is_refused() {
+    let mut graph = graph(&["source", "mix", "late"]);
+    graph
+        .link("source.x -> mix.a")
+        .link("mix.x -> late.a")
+        .feedback("late.x -> mix.b", Some(Policy::Block), Some(4));
+    assert!(try_plan(&graph).is_err());
+}
+
+#[test]
+fn each_blocking_feedback_link_is_told_once() {
+    let mut graph = graph(&["source", "a", "b", "c"]);
+    let block = Some(Policy::Block);
+    graph
+        .link("source.x -> a.a")
+        .link("a.x -> b.a")
+        .link("b.x -> c.a")
+        .feedback("b.y -> a.b", block, None)
+        .feedback("c.x -> a.c", block, None)
+        .feedback("c.y -> b.b", None, None);
+    let refused = try_plan(&graph).err().expect("refused").to_string();
+    for told in [
+        "other: a -> b -> a;",
+        "other: a -> b -> c -> a;",
+        "2 problems",
+    ] {
+        assert!(refused.contains(told), "{told}\n{refused}");
+    }
+}
+
+#[test]
+fn a_latest_channel_holds_one_frame_whatever_its_capacity() {
+    let mut graph = graph(&["source", "slow heavy"]);
+    graph.link_with("source.x -> slow.a", Some(Policy::Latest), Some(4));
+    let capacities: Vec<_> = plan(&graph).channel_capacities().collect();
+    assert_eq!(capacities, [Some(1)]);
+}
+
 /// A small generator of random numbers (xorshift64*), so that a failure repeats by its seed.
 struct Random(u64);
 
@@ -149,7 +222,8 @@ fn random_graph(random: &mut Random) -> GraphBuilder {
         let from = to + random.below(count - to);
         if random.below(3) == 0 && reached[from] {
             let link = format!("n{from}.{} -> n{to}.c", port(random));
-            graph.feedback(&link, None, Some(1 + random.below(4)));
+            let policy = Policy::ALL[random.below(4)];
+            graph.feedback(&link, Some(policy), Some(1 + random.below(4)));
         }
     }
     graph
@@ -160,7 +234,7 @@ fn whatever_the_graph_only_roots_have_inputs_from_outside() {
     let mut random = Random(0x5e6_0e27);
     let mut feedback = 0;
     for _ in 0..500 {
-        let plan = plan(&random_graph(&mut random));
+        let plan = laid_out(&random_graph(&mut random));
         let links = &plan.graph.links;
         for (link, route) in links.iter().zip(&plan.routes) {
             let (from, to) = (&plan.nodes[link.from.node], &plan.nodes[link.to.node]);
@@ -192,4 +266,133 @@ fn whatever_the_graph_only_roots_have_inputs_from_outside() {
         }
     }
     assert!(feedback > 100, "only {feedback} feedback links");
+}
+
+/// Whether segments wait for each other in a circle, found by taking away those that wait for none.
+fn blocks_in_a_circle(plan: &Plan) -> bool {
+    let mut left: Vec<(usize, usize)> = plan
+        .channels
+        .iter()
+        .filter(|channel| channel.policy == Policy::Block)
+        .map(|channel| (channel.producer, channel.consumer))
+        .collect();
+    loop {
+        let before = left.len();
+        let waits: Vec<usize> = left.iter().map(|(producer, _)| *producer).collect();
+        left.retain(|(_, consumer)| waits.contains(consumer));
+        if left.len() == before {
+            return before > 0;
+        }
+    }
+}
+
+/// Frames as mere numbers, moved through a plan by the rule of room, in an order at random.
+struct Model<'a> {
+    plan: &'a Plan,
+    /// By channel: frames that wait.
+    waiting: Vec<usize>,
+    random: &'a mut Random,
+}
+
+impl Model<'_> {
+    fn has_room(&self, need: &Need) -> bool {
+        need.iter().all(|(channel, frames)| {
+            self.plan.channels[*channel].capacity - self.waiting[*channel] >= *frames
+        })
+    }
+
+    /// One frame at a node: it emits up to what it may, mostly all of that.
+    fn call(&mut self, node: usize) {
+        for port in 0..self.plan.nodes[node].ports.len() {
+            let most = self.plan.nodes[node].ports[port].max_out;
+            let count = most - self.random.below(4).min(most) / 3;
+            self.emit(PortRef { node, port }, count);
+        }
+    }
+
+    fn emit(&mut self, from: PortRef, count: usize) {
+        let plan = self.plan;
+        for link in &plan.nodes[from.node].ports[from.port].links {
+            for _ in 0..count {
+                let Route::Channel(channel) = plan.routes[*link] else {
+                    self.call(plan.graph.links[*link].to.node);
+                    continue;
+                };
+                let PlanChannel {
+                    policy, capacity, ..
+                } = plan.channels[channel];
+                let is_full = self.waiting[channel] == capacity;
+                assert!(!is_full || policy != Policy::Block, "room was promised");
+                self.waiting[channel] += usize::from(!is_full);
+            }
+        }
+    }
+
+    /// Runs the graph for a while; returns whether it came to stand still.
+    fn stands_still(&mut self) -> bool {
+        let plan = self.plan;
+        for step in 0..400 {
+            // Sources hand in first, so that what follows is full.
+            if step < 200 {
+                for ingress in &plan.ingress {
+                    if self.has_room(&ingress.need) {
+                        self.emit(ingress.from, 1);
+                    }
+                }
+            }
+            let entries = plan.segments.iter().flat_map(|segment| &segment.entries);
+            let waiting: Vec<(usize, usize)> = entries
+                .filter_map(|entry| match *entry {
+                    Entry::Channel { channel, to } => Some((channel, to.node)),
+                    Entry::Ingress { .. } => None,
+                })
+                .filter(|(channel, _)| self.waiting[*channel] > 0)
+                .collect();
+            let can_go_on: Vec<(usize, usize)> = waiting
+                .iter()
+                .copied()
+                .filter(|(_, node)| self.has_room(&plan.nodes[*node].need))
+                .collect();
+            if can_go_on.is_empty() {
+                return !waiting.is_empty();
+            }
+            let (channel, node) = can_go_on[self.random.below(can_go_on.len())];
+            self.waiting[channel] -= 1;
+            self.call(node);
+        }
+        false
+    }
+}
+
+#[test]
+fn no_graph_that_is_accepted_comes_to_stand_still() {
+    let mut random = Random(0xdead_10c4);
+    let (mut refused, mut stuck, mut accepted) = (0, 0, 0);
+    for _ in 0..700 {
+        let graph = random_graph(&mut random);
+        let plan = laid_out(&graph);
+        let told = try_plan(&graph).err();
+        assert_eq!(told.is_some(), blocks_in_a_circle(&plan), "{told:?}");
+        let mut model = Model {
+            waiting: vec![0; plan.channels.len()],
+            plan: &plan,
+            random: &mut random,
+        };
+        let stands_still = model.stands_still();
+        match told {
+            Some(_) => {
+                refused += 1;
+                stuck += usize::from(stands_still);
+            }
+            None => {
+                accepted += 1;
+                assert!(!stands_still, "{:?}", plan.graph);
+            }
+        }
+    }
+    // A graph that is refused need not stand still, but it can.
+    assert!(
+        accepted > 300 && stuck > 20,
+        "{accepted} accepted, {refused} refused, {stuck} stuck"
+    );
 }

@@ -11,7 +11,7 @@ use super::ends::Ends;
 use crate::graph::document::Endpoint;
 use crate::graph::model::PortRef;
 use crate::graph::problem::Place;
-use crate::graph::quote::quote;
+use crate::graph::quote::{path, quote};
 
 /// The links by the node they start at: where to, and which.
 type Next = Vec<Vec<(usize, usize)>>;
@@ -112,7 +112,7 @@ impl Check<'_> {
         };
         self.problem_at(
             &link.place,
-            format!("the links form a cycle: {}", shorten(&names)),
+            format!("the links form a cycle: {}", path(&names)),
             format!("remove one of them, or, if frames are to come round again, {mark}"),
         );
     }
@@ -203,18 +203,4 @@ fn trim(alive: &mut [bool], next: &Next) {
             return;
         }
     }
-}
-
-/// The names of a cycle; of a very long one, its start and its end.
-fn shorten(names: &[&str]) -> String {
-    const MOST: usize = 24;
-    if names.len() <= MOST {
-        return names.join(" -> ");
-    }
-    format!(
-        "{} -> … {} more … -> {}",
-        names[..MOST - 2].join(" -> "),
-        names.len() - MOST,
-        names[names.len() - 2..].join(" -> ")
-    )
 }
