@@ -3,29 +3,26 @@
 //! A chain of N pass-through nodes between a source and a sink: N + 1 hops. The engine takes frames
 //! from the bench's own thread, by reference, one at a time and in batches, and is compared with the
 //! raw limit (the same nodes called through their function tables in a plain loop), with a task or a
-//! thread a node, and with copying the payload at each hop.
+//! thread a node, and with copying the payload at each hop. On the owned path the engine's own thread
+//! runs the source as well, one frame a tick.
 
 mod support;
 
-use std::{
-    sync::mpsc,
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use levada_engine::{Engine, frame::pool::Pool};
-use levada_plugin::{Frame, Host};
+use levada_plugin::Host;
 use support::{
-    AUDIO, BATCH, LAST, PICTURE, Pass, Payloads, Running, chain, engine, plan, plugin,
+    AUDIO, BATCH, LAST, PICTURE, Payloads, Running, chain, chain_between, engine,
+    peers::{Tasks, Threads, until_last},
+    plan, plugin,
     raw::RawChain,
     table::{self, Contender, cell, timed},
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 
 const NODES: [usize; 4] = [1, 4, 16, 64];
-/// Frames that fit between two tasks or threads.
-const CAPACITY: usize = 64;
 
 /// Calls `f` with batches of `size` frames, `count` frames or a few more in all.
 fn in_batches(count: u64, size: usize, mut f: impl FnMut()) -> Duration {
@@ -91,145 +88,80 @@ fn levada<'a>(host: Host, batch: usize, mut payloads: Payloads) -> Contender<'a>
     })
 }
 
-/// A task a node, a channel before each; the sink's task says when the last frame has come.
-struct Tasks {
-    runtime: Runtime,
-    first: tokio::sync::mpsc::Sender<Frame>,
-    finished: mpsc::Receiver<()>,
+/// Tasks on workers; this thread sends, as a source outside of the runtime does.
+fn tasks<'a>(nodes: usize, batch: usize, mut payloads: Payloads) -> Contender<'a> {
+    let (sink, finished) = until_last();
+    let tasks = Tasks::start(Builder::new_multi_thread(), nodes, batch, sink);
+    Contender::new("tokio", move |count| {
+        // Named as a whole, or the closure would own its channels without the runtime.
+        let tasks = &tasks;
+        timed(|| {
+            (1..count).for_each(|_| tasks.send(payloads.next()));
+            tasks.send(payloads.next().with_pts(LAST));
+            finished.recv().expect("the sink lives");
+        })
+    })
 }
 
-impl Tasks {
-    fn start(mut builder: Builder, nodes: usize, batch: usize) -> Tasks {
-        let runtime = builder.build().expect("the system has threads");
-        let (first, mut from) = tokio::sync::mpsc::channel::<Frame>(CAPACITY);
-        for _ in 0..nodes {
-            let (to, next) = tokio::sync::mpsc::channel(CAPACITY);
-            let mut from = std::mem::replace(&mut from, next);
-            runtime.spawn(async move {
-                let (mut node, mut frames) = (Pass::default(), Vec::with_capacity(batch));
-                while from.recv_many(&mut frames, batch).await > 0 {
-                    for frame in frames.drain(..) {
-                        node.look(frame.pts());
-                        if to.send(frame).await.is_err() {
-                            return;
-                        }
-                    }
-                }
-            });
-        }
-        let (tell, finished) = mpsc::sync_channel(1);
-        runtime.spawn(async move {
-            while let Some(frame) = from.recv().await {
-                if frame.pts() == LAST && tell.send(()).is_err() {
-                    return;
-                }
-            }
-        });
-        Tasks {
-            runtime,
-            first,
-            finished,
-        }
-    }
-
-    /// Sends from this thread, as a source outside of the runtime does.
-    fn on_workers<'a>(self, mut payloads: Payloads) -> Contender<'a> {
-        Contender::new("tokio", move |count| {
-            // Named as a whole, or the closure would own its channels without the runtime.
-            let tasks = &self;
-            timed(|| {
+/// Tasks on this thread; one more of them sends.
+fn tasks_here<'a>(nodes: usize, batch: usize, mut payloads: Payloads) -> Contender<'a> {
+    let (sink, finished) = until_last();
+    let tasks = Tasks::start(Builder::new_current_thread(), nodes, batch, sink);
+    Contender::new("tokio, one thread", move |count| {
+        timed(|| {
+            tasks.runtime.block_on(async {
                 for _ in 1..count {
-                    assert!(tasks.first.blocking_send(payloads.next()).is_ok());
+                    assert!(tasks.first.send(payloads.next()).await.is_ok());
                 }
                 let last = payloads.next().with_pts(LAST);
-                assert!(tasks.first.blocking_send(last).is_ok());
-                tasks.finished.recv().expect("the sink lives");
-            })
-        })
-    }
-
-    /// Sends from one more task on the same thread.
-    fn on_this_thread<'a>(self, mut payloads: Payloads) -> Contender<'a> {
-        Contender::new("tokio, one thread", move |count| {
-            timed(|| {
-                self.runtime.block_on(async {
-                    for _ in 1..count {
-                        assert!(self.first.send(payloads.next()).await.is_ok());
-                    }
-                    let last = payloads.next().with_pts(LAST);
-                    assert!(self.first.send(last).await.is_ok());
-                    while self.finished.try_recv().is_err() {
-                        tokio::task::yield_now().await;
-                    }
-                });
-            })
-        })
-    }
-}
-
-/// A thread a node. Dropping it ends them, from the source down.
-struct Threads {
-    first: Option<crossbeam::channel::Sender<Frame>>,
-    finished: mpsc::Receiver<()>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Threads {
-    fn start(nodes: usize) -> Threads {
-        let (first, mut from) = crossbeam::channel::bounded::<Frame>(CAPACITY);
-        let mut threads = vec![];
-        for _ in 0..nodes {
-            let (to, next) = crossbeam::channel::bounded(CAPACITY);
-            let from = std::mem::replace(&mut from, next);
-            threads.push(thread::spawn(move || {
-                let mut node = Pass::default();
-                for frame in from {
-                    node.look(frame.pts());
-                    if to.send(frame).is_err() {
-                        return;
-                    }
+                assert!(tasks.first.send(last).await.is_ok());
+                while finished.try_recv().is_err() {
+                    tokio::task::yield_now().await;
                 }
-            }));
-        }
-        let (tell, finished) = mpsc::sync_channel(1);
-        threads.push(thread::spawn(move || {
-            for frame in from {
-                if frame.pts() == LAST && tell.send(()).is_err() {
-                    return;
-                }
-            }
-        }));
-        Threads {
-            first: Some(first),
-            finished,
-            threads,
-        }
-    }
-
-    fn send(&self, frame: Frame) {
-        let first = self.first.as_ref().expect("open until the drop");
-        assert!(first.send(frame).is_ok());
-    }
-}
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        self.first = None;
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
-    }
+            });
+        })
+    })
 }
 
 fn threads<'a>(nodes: usize, mut payloads: Payloads) -> Contender<'a> {
-    let threads = Threads::start(nodes);
+    let (sink, finished) = until_last();
+    let threads = Threads::start(nodes, sink);
     Contender::new("threads", move |count| {
         timed(|| {
             (1..count).for_each(|_| threads.send(payloads.next()));
             threads.send(payloads.next().with_pts(LAST));
-            threads.finished.recv().expect("the sink lives");
+            finished.recv().expect("the sink lives");
         })
     })
+}
+
+const OWNED: [&str; 2] = ["raw, with the source", "levada, owned"];
+
+/// A source that the engine's own thread runs, one frame a tick, against the same source's function
+/// called in the plain loop.
+fn owned<'a>(running: &Running, nodes: usize) -> Vec<Contender<'a>> {
+    let mut types = vec!["pass"; nodes + 2];
+    (types[0], types[nodes + 1]) = ("drip", "sink");
+    let mut chain = RawChain::with_params(&plugin(), &types, &[("bytes", PICTURE as i64)]);
+    let (raw, order, mut made) = (chain.order(), running.order(), Vec::with_capacity(1));
+    vec![
+        Contender::new(OWNED[0], move |count| {
+            raw.place(count);
+            let took = timed(|| (0..count).for_each(|_| chain.tick_and_run(&mut made)));
+            raw.wait();
+            took
+        }),
+        Contender::new(OWNED[1], move |count| timed(|| order.carry_out(count))),
+    ]
+}
+
+/// Runs `f` with the contenders of the owned path.
+fn with_owned<R>(engine: &Engine, nodes: usize, f: impl FnOnce(&mut [Contender]) -> R) -> R {
+    let graph = chain_between("drip", &[("bytes", PICTURE as i64)], nodes, "sink");
+    let running = Running::start(engine, &plan(&graph));
+    let result = f(&mut owned(&running, nodes));
+    running.stop();
+    result
 }
 
 /// One line of the table: the contenders at one length, batch and payload.
@@ -268,9 +200,8 @@ impl Group {
             let mut contenders = vec![
                 raw(nodes, batch, payloads()),
                 levada(running.host(), batch, payloads()),
-                Tasks::start(Builder::new_multi_thread(), nodes, batch).on_workers(payloads()),
-                Tasks::start(Builder::new_current_thread(), nodes, batch)
-                    .on_this_thread(payloads()),
+                tasks(nodes, batch, payloads()),
+                tasks_here(nodes, batch, payloads()),
                 threads(nodes, payloads()),
             ];
             if nodes == 4 && batch == 1 {
@@ -299,6 +230,35 @@ fn measure_with_criterion(engine: &Engine, criterion: &mut Criterion) {
         });
         bench.finish();
     }
+    let mut bench = criterion.benchmark_group("chain/owned");
+    for nodes in NODES {
+        bench.throughput(Throughput::Elements(nodes as u64 + 1));
+        with_owned(engine, nodes, |contenders| {
+            for contender in contenders {
+                let id = BenchmarkId::new(contender.name, nodes);
+                bench.bench_function(id, |b| b.iter_custom(|n| (contender.measure)(n)));
+            }
+        });
+    }
+    bench.finish();
+}
+
+fn print_owned(engine: &Engine) {
+    let rows = NODES.map(|nodes| {
+        let outcome = with_owned(engine, nodes, table::compare);
+        let hop = |name| cell(outcome.ns(name) / (nodes + 1) as f64, "");
+        vec![
+            nodes.to_string(),
+            hop(OWNED[0]),
+            hop(OWNED[1]),
+            cell(outcome.ratio(OWNED[1], OWNED[0]), "x"),
+        ]
+    });
+    table::print(
+        "CPU ns a frame a hop, one picture at a time from a source that the engine runs",
+        &["N", OWNED[0], OWNED[1], "levada/raw"],
+        &rows,
+    );
 }
 
 fn print_table(engine: &Engine) {
@@ -359,5 +319,6 @@ fn main() {
     criterion.final_summary();
     if table::is_wanted() {
         print_table(&engine);
+        print_owned(&engine);
     }
 }

@@ -8,15 +8,14 @@
 // Each bench uses a part of this.
 #![allow(dead_code)]
 
+pub mod arrivals;
+pub mod nodes;
 mod pass;
+pub mod peers;
 pub mod raw;
 pub mod table;
 
-use std::{
-    collections::HashMap,
-    hint::black_box,
-    sync::{Arc, Mutex, PoisonError, mpsc},
-};
+use std::sync::{Arc, OnceLock, mpsc};
 
 pub use pass::Pass;
 
@@ -28,6 +27,7 @@ use levada_engine::{
     plugin::Registry,
 };
 use levada_plugin::prelude::*;
+use nodes::{Arrive, Drip, Feed, Look, Order, Pump, Sink};
 
 /// A picture of 1280x720 in I420: 1.4 MB.
 pub const PICTURE: usize = 1280 * 720 * 3 / 2;
@@ -42,129 +42,24 @@ const PAYLOADS: usize = 16;
 /// Time stamp of the last frame of a measurement, for sinks that run on other threads.
 pub const LAST: i64 = -1;
 
-/// By session: the services of its [`Feed`].
-static FEEDS: Mutex<Option<HashMap<u64, Host>>> = Mutex::new(None);
-
-/// A source that hands in what the bench's thread gives it; see [`Running::host`].
-pub struct Feed;
-
-impl Node for Feed {
-    const NAME: &'static str = "feed";
-    const SUMMARY: &'static str = "Hands in what the bench's thread gives it";
-    const PORTS: &'static [Port] = &[Port::output("out")];
-
-    fn create(config: &Config) -> Result<Self> {
-        let mut feeds = FEEDS.lock().unwrap_or_else(PoisonError::into_inner);
-        feeds
-            .get_or_insert_default()
-            .insert(config.session(), config.host());
-        Ok(Feed)
-    }
-}
-
-/// Makes `count` frames, as many in a call as a batch holds, as fast as the next node takes them.
-pub struct Pump {
-    payloads: Payloads,
-    left: i64,
-    host: Host,
-}
-
-impl Node for Pump {
-    const NAME: &'static str = "pump";
-    const SUMMARY: &'static str = "Makes frames as fast as they are taken";
-    const PORTS: &'static [Port] = &[Port::output("out").max_out(BATCH as u32)];
-    const PARAMS: &'static [Param] = &[
-        Param::integer("count", 1).range(0.0, 1e12),
-        Param::integer("bytes", AUDIO as i64).range(1.0, 64e6),
-    ];
-
-    fn create(config: &Config) -> Result<Self> {
-        let (host, bytes) = (config.host(), config.integer("bytes")? as usize);
-        let loan = || Ok(Frame::new(Kind::Data, host.loan(bytes)?));
-        Ok(Pump {
-            payloads: Payloads::of((0..PAYLOADS).map(|_| loan()).collect::<Result<_>>()?),
-            left: config.integer("count")?,
-            host,
-        })
-    }
-
-    fn start(&mut self, _ctx: &mut Context) -> Result {
-        self.host.wake();
-        Ok(())
-    }
-
-    fn tick(&mut self, ctx: &mut Context) -> Result {
-        for _ in 0..self.left.min(BATCH as i64) {
-            ctx.emit(0, self.payloads.next())?;
-            self.left -= 1;
-        }
-        if self.left > 0 {
-            self.host.wake();
-        } else {
-            self.host.finish();
-        }
-        Ok(())
-    }
-}
-
-/// Takes frames and releases them; on a worker of its own when it is heavy.
-#[derive(Default)]
-pub struct Sink<const HEAVY: bool> {
-    count: u64,
-}
-
-impl<const HEAVY: bool> Node for Sink<HEAVY> {
-    const NAME: &'static str = if HEAVY { "heavy-sink" } else { "sink" };
-    const SUMMARY: &'static str = "Counts frames and releases them";
-    const PORTS: &'static [Port] = &[Port::input("in")];
-    const COST: Cost = if HEAVY { Cost::Heavy } else { Cost::Light };
-
-    fn create(_config: &Config) -> Result<Self> {
-        Ok(Sink::default())
-    }
-
-    fn process(&mut self, _port: usize, frames: &mut Frames, _ctx: &mut Context) -> Result {
-        for frame in frames.drain() {
-            self.count += 1;
-            black_box(&frame);
-        }
-        Ok(())
-    }
-}
-
-/// Looks at frames that stay where they are.
-#[derive(Default)]
-pub struct Look {
-    sum: i64,
-}
-
-impl Node for Look {
-    const NAME: &'static str = "look";
-    const SUMMARY: &'static str = "Looks at the time stamp of each frame";
-    const PORTS: &'static [Port] = &[Port::input("in").read_only()];
-
-    fn create(_config: &Config) -> Result<Self> {
-        Ok(Look::default())
-    }
-
-    fn observe(&mut self, _port: usize, frames: &[Frame], _ctx: &mut Context) -> Result {
-        for frame in frames {
-            self.sum = self.sum.wrapping_add(frame.pts());
-        }
-        Ok(())
-    }
-}
-
-/// The nodes above as a plugin that is linked in.
+/// The nodes of the benches as a plugin that is linked in.
 pub fn plugin() -> Plugin {
     Builtin::new("bench", "0.0.0")
         .with::<Feed>()
+        .with::<Drip>()
         .with::<Pass>()
         .with::<Pump>()
         .with::<Sink<false>>()
         .with::<Sink<true>>()
         .with::<Look>()
+        .with::<Arrive>()
         .into_plugin()
+}
+
+/// The memory of payloads that belong to the bench and not to an engine.
+pub fn pool() -> &'static Pool {
+    static POOL: OnceLock<Pool> = OnceLock::new();
+    POOL.get_or_init(|| Pool::new(256 << 20))
 }
 
 /// Frames to send: each call of [`next`](Payloads::next) refers to one of a few payloads from the
@@ -177,10 +72,7 @@ pub struct Payloads {
 impl Payloads {
     /// Loans payloads of `len` bytes.
     pub fn new(pool: &Pool, len: usize) -> Payloads {
-        Payloads::of((0..PAYLOADS).map(|_| frame(pool, len)).collect())
-    }
-
-    fn of(frames: Vec<Frame>) -> Payloads {
+        let frames = (0..PAYLOADS).map(|_| frame(pool, len)).collect();
         Payloads { frames, next: 0 }
     }
 
@@ -213,10 +105,19 @@ pub fn engine() -> Engine {
     Engine::start(&config).expect("the system has threads")
 }
 
-/// Plans a graph of this module's node types.
+/// Plans a graph of the benches' node types.
 pub fn plan(graph: &GraphBuilder) -> Arc<Plan> {
+    plan_with(graph, &[])
+}
+
+/// Plans a graph of the benches' node types and those of other plugins.
+pub fn plan_with(graph: &GraphBuilder, others: &[Plugin]) -> Arc<Plan> {
     let mut registry = Registry::default();
     registry.add(&plugin());
+    for other in others {
+        let hidden = registry.add(other);
+        assert!(hidden.is_empty(), "two types have one name: {hidden:?}");
+    }
     let graph = graph.build(&registry).expect("the bench's graph is sound");
     Arc::new(Plan::new(graph, &registry).expect("the registry has the types"))
 }
@@ -241,9 +142,12 @@ impl Running {
 
     /// The services of the session's [`Feed`].
     pub fn host(&self) -> Host {
-        let feeds = FEEDS.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = feeds.as_ref().and_then(|f| f.get(&self.session.id()));
-        *host.expect("the graph has a feed")
+        nodes::feed_of(self.session.id()).expect("the graph has a feed")
+    }
+
+    /// What the session's [`Drip`] takes orders from.
+    pub fn order(&self) -> Arc<Order> {
+        nodes::order_of(self.session.id()).expect("the graph has a drip")
     }
 
     /// Waits until the session ends by itself, and makes sure that no frame got lost.
@@ -265,15 +169,28 @@ impl Running {
 
 /// A chain `feed -> p1 -> .. -> pN -> sink`.
 pub fn chain(nodes: usize) -> GraphBuilder {
+    chain_between("feed", &[], nodes, "sink")
+}
+
+/// A chain of pass-through nodes between two others, given by their types and the source's params.
+pub fn chain_between(
+    source: &str,
+    params: &[(&str, i64)],
+    nodes: usize,
+    sink: &str,
+) -> GraphBuilder {
     let mut graph = GraphBuilder::new("chain");
-    graph.node("feed", "feed");
-    let mut link = String::from("feed");
+    let mut node = graph.node("source", source);
+    for (name, value) in params {
+        node = node.param(name, *value);
+    }
+    let mut link = String::from("source");
     for node in 1..=nodes {
         let name = format!("p{node}");
         graph.node(&name, "pass");
         link = format!("{link} -> {name}");
     }
-    graph.node("sink", "sink");
+    graph.node("sink", sink);
     graph.link(&format!("{link} -> sink"));
     graph
 }

@@ -99,7 +99,8 @@ pub fn compare(contenders: &mut [Contender]) -> Outcome {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The median.
+pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
