@@ -9,6 +9,7 @@
 #![allow(dead_code)]
 
 pub mod arrivals;
+pub mod memory;
 pub mod nodes;
 mod pass;
 pub mod peers;

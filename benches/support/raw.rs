@@ -37,12 +37,31 @@ unsafe extern "C" fn collect(call: *mut c_void, _: u32, frame: *mut Frame) -> St
     Status::OK
 }
 
+/// Which types a chain has, and where in its memory their instances lie.
+struct Shape {
+    nodes: Vec<Place>,
+    types: Vec<NodeTypeDesc>,
+    layout: Layout,
+    // The descriptors live with it.
+    _plugin: Plugin,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    offset: usize,
+    vtable: *const NodeVTable,
+}
+
+// SAFETY: a shape does not change, and the functions that it names may be called from any thread.
+unsafe impl Send for Shape {}
+// SAFETY: as above.
+unsafe impl Sync for Shape {}
+
 /// Instances of node types, in a block of memory as the engine lays it out.
 pub struct RawChain {
-    nodes: Vec<(*mut c_void, *const NodeVTable)>,
-    memory: (*mut u8, Layout),
+    shape: Arc<Shape>,
+    memory: *mut u8,
     session: u64,
-    _plugin: Plugin,
 }
 
 // SAFETY: a chain owns its instances, which may move between threads (contract of the nodes).
@@ -56,11 +75,8 @@ impl RawChain {
 
     /// As [`new`](RawChain::new), with values for whole-number params of these names.
     pub fn with_params(plugin: &Plugin, types: &[&str], params: &[(&str, i64)]) -> RawChain {
-        // Numbers that no session of the engine has.
-        static SESSION: AtomicU64 = AtomicU64::new(u64::MAX);
-        let session = SESSION.fetch_sub(1, Ordering::Relaxed);
-        let mut layout = Layout::new::<u8>();
-        let mut places = vec![];
+        let mut layout = Layout::from_size_align(0, 64).expect("a power of two");
+        let (mut nodes, mut descs) = (vec![], vec![]);
         for name in types {
             let desc = plugin
                 .types()
@@ -68,27 +84,55 @@ impl RawChain {
                 // SAFETY: the texts of a `Plugin` are valid while it lives, here and below.
                 .find(|t| unsafe { t.name.as_str() } == *name)
                 .expect("the plugin has the type");
-            let state = Layout::from_size_align(desc.state_size, desc.state_align.max(64))
+            let state = Layout::from_size_align(desc.state_size.max(1), desc.state_align.max(64))
                 .expect("a state's layout is sound");
             let (sum, offset) = layout.extend(state).expect("states fit in memory");
-            layout = sum;
-            places.push((offset, desc));
+            layout = sum.pad_to_align();
+            nodes.push(Place {
+                offset,
+                vtable: desc.vtable,
+            });
+            descs.push(*desc);
         }
-        // SAFETY: the layout begins with one byte, so its size is not zero.
-        let memory = unsafe { std::alloc::alloc(layout) };
-        assert!(!memory.is_null(), "out of memory");
-        let nodes = places.into_iter().map(|(offset, desc)| {
-            // SAFETY: the offset lies inside the block, and there is room for this state and no other.
-            let state = unsafe { memory.add(offset) }.cast::<c_void>();
-            create(desc, state, session, params);
-            (state, desc.vtable)
-        });
-        RawChain {
-            nodes: nodes.collect(),
-            memory: (memory, layout),
-            session,
+        assert!(!nodes.is_empty(), "a chain has nodes");
+        let shape = Shape {
+            nodes,
+            types: descs,
+            layout,
             _plugin: plugin.clone(),
+        };
+        RawChain::of_shape(&Arc::new(shape), params)
+    }
+
+    /// Makes more instances of the same types, with the defaults of their params.
+    pub fn another(&self) -> RawChain {
+        RawChain::of_shape(&self.shape, &[])
+    }
+
+    fn of_shape(shape: &Arc<Shape>, params: &[(&str, i64)]) -> RawChain {
+        // Numbers that no session of the engine has.
+        static SESSION: AtomicU64 = AtomicU64::new(u64::MAX);
+        let session = SESSION.fetch_sub(1, Ordering::Relaxed);
+        // SAFETY: there is a node, and each takes a byte or more, so the size is not zero.
+        let memory = unsafe { std::alloc::alloc(shape.layout) };
+        assert!(!memory.is_null(), "out of memory");
+        for (place, desc) in shape.nodes.iter().zip(&shape.types) {
+            // SAFETY: the offset lies inside the block, and there is room for this state and no other.
+            let state = unsafe { memory.add(place.offset) }.cast::<c_void>();
+            create(desc, state, session, params);
         }
+        RawChain {
+            shape: shape.clone(),
+            memory,
+            session,
+        }
+    }
+
+    #[inline]
+    fn node(&self, place: Place) -> (*mut c_void, *const NodeVTable) {
+        // SAFETY: the offset lies inside the block.
+        let state = unsafe { self.memory.add(place.offset) };
+        (state.cast(), place.vtable)
     }
 
     /// What the chain's [`Drip`](nodes::Drip) takes orders from.
@@ -99,15 +143,15 @@ impl RawChain {
     /// Passes a batch to an input port of a node.
     #[inline]
     pub fn call(&mut self, node: usize, port: u32, frames: &mut [Frame]) {
-        call(self.nodes[node], port, frames);
+        call(self.node(self.shape.nodes[node]), port, frames);
     }
 
     /// Passes a batch through all nodes; `between` sees it before each.
     #[inline]
     pub fn run_with(&mut self, frames: &mut [Frame], mut between: impl FnMut(&mut [Frame])) {
-        for node in &self.nodes {
+        for node in &self.shape.nodes {
             between(frames);
-            call(*node, 0, frames);
+            call(self.node(*node), 0, frames);
         }
     }
 
@@ -125,7 +169,7 @@ impl RawChain {
             emit: collect,
             signal: no_event,
         };
-        let (state, vtable) = self.nodes[node];
+        let (state, vtable) = self.node(self.shape.nodes[node]);
         // SAFETY: a live instance that nobody else calls; the context is valid for the call.
         let status = unsafe { ((*vtable).tick)(state, &raw const context) };
         assert!(status.is_ok(), "{status:?}");
@@ -136,8 +180,8 @@ impl RawChain {
     #[inline(never)]
     pub fn tick_and_run(&mut self, made: &mut Vec<Frame>) {
         self.tick(0, made);
-        for node in &self.nodes[1..] {
-            call(*node, 0, made);
+        for node in &self.shape.nodes[1..] {
+            call(self.node(*node), 0, made);
         }
         made.clear();
     }
@@ -201,11 +245,12 @@ fn create(desc: &NodeTypeDesc, state: *mut c_void, session: u64, params: &[(&str
 
 impl Drop for RawChain {
     fn drop(&mut self) {
-        for (state, vtable) in &self.nodes {
+        for node in &self.shape.nodes {
+            let (state, vtable) = self.node(*node);
             // SAFETY: a live instance, used for the last time.
-            unsafe { ((**vtable).destroy)(*state) };
+            unsafe { ((*vtable).destroy)(state) };
         }
-        // SAFETY: allocated in `with_params` with this layout.
-        unsafe { std::alloc::dealloc(self.memory.0, self.memory.1) };
+        // SAFETY: allocated in `of_shape` with this layout.
+        unsafe { std::alloc::dealloc(self.memory, self.shape.layout) };
     }
 }
