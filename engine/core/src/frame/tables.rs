@@ -17,34 +17,52 @@ const MAX_NAME: usize = 64;
 const MAX_CONFIG: usize = 4096;
 const MAX_LABEL: usize = 1024;
 
-/// An append-only table of at most `N` entries.
+/// Entries of a table's first chunk; each chunk has twice as many as the one before.
+const FIRST: usize = 4;
+const CHUNKS: usize = 7;
+
+const _: () = assert!(FIRST * ((1 << CHUNKS) - 1) >= MAX_STREAMS && MAX_STREAMS >= MAX_FORMATS);
+
+type Chunk<T> = Box<[OnceLock<T>]>;
+
+/// An append-only table of at most `N` entries, in chunks that are made as they are needed, so that a
+/// session with few entries is small.
 struct Table<T, const N: usize> {
-    entries: [OnceLock<Box<T>>; N],
+    chunks: [OnceLock<Chunk<T>>; CHUNKS],
     adding: Mutex<()>,
 }
 
 impl<T, const N: usize> Table<T, N> {
     fn new() -> Self {
         Table {
-            entries: [const { OnceLock::new() }; N],
+            chunks: [const { OnceLock::new() }; CHUNKS],
             adding: Mutex::new(()),
         }
     }
 
+    /// Which chunk an entry is in, and where.
+    fn place(index: usize) -> (usize, usize) {
+        let chunk = (index / FIRST + 1).ilog2();
+        (chunk as usize, index - FIRST * ((1 << chunk) - 1))
+    }
+
     fn get(&self, index: usize) -> Option<&T> {
-        self.entries.get(index)?.get().map(Box::as_ref)
+        let (chunk, at) = Self::place(index);
+        self.chunks.get(chunk)?.get()?.get(at)?.get()
     }
 
     /// Returns the index of the entry that `is` recognises, or adds what `make` gives.
     fn intern(&self, is: impl Fn(&T) -> bool, make: impl FnOnce() -> T) -> Option<usize> {
         // The lock guards no data that a panic could leave half-done.
         let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
-        for (index, entry) in self.entries.iter().enumerate() {
-            match entry.get() {
+        for index in 0..N {
+            match self.get(index) {
                 Some(there) if is(there) => return Some(index),
                 Some(_) => {}
                 None => {
-                    entry.get_or_init(|| Box::new(make()));
+                    let (chunk, at) = Self::place(index);
+                    let empty = || (0..FIRST << chunk).map(|_| OnceLock::new()).collect();
+                    self.chunks[chunk].get_or_init(empty)[at].get_or_init(make);
                     return Some(index);
                 }
             }
