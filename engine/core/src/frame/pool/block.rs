@@ -32,8 +32,10 @@ pub(super) struct Header {
     pool: AtomicPtr<Inner>,
     /// On a shelf: the block below.
     pub below: AtomicU32,
+    /// On a shelf: the pool's period when it got there.
+    pub since: AtomicU32,
     class: AtomicU32,
-    /// The header's own.
+    /// The header's own, for ever.
     pub number: u32,
 }
 
@@ -48,6 +50,7 @@ impl Header {
             memory: AtomicPtr::new(std::ptr::null_mut()),
             pool: AtomicPtr::new(std::ptr::null_mut()),
             below: AtomicU32::new(shelf::NONE),
+            since: AtomicU32::new(0),
             class: AtomicU32::new(0),
             number,
         }
@@ -98,6 +101,11 @@ impl Block {
         unsafe { self.0.as_ref() }
     }
 
+    /// Bytes of its memory.
+    pub fn size(&self) -> usize {
+        1 << self.header().class.load(Ordering::Relaxed)
+    }
+
     /// Makes it a unique buffer of its first `len` bytes, which is not more than it has.
     pub fn lend(self, len: usize) -> Buffer {
         let header = self.header();
@@ -112,10 +120,21 @@ impl Block {
         unsafe { Buffer::from_raw(raw) }
     }
 
-    /// Puts it on its shelf, or frees it when its pool's last handle is gone.
+    /// Puts it on its shelf after its last release, or frees it when its pool's last handle is gone.
     fn put_back(self) {
         let header = self.header();
         header.references.store(0, Ordering::Relaxed);
+        // SAFETY: the block's reference keeps its pool.
+        let period = unsafe { &(*header.pool.load(Ordering::Relaxed)).period };
+        header
+            .since
+            .store(period.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.shelve();
+    }
+
+    /// Puts it on its shelf, or frees it when its pool's last handle is gone.
+    pub fn shelve(self) {
+        let header = self.header();
         // SAFETY: the block's reference keeps the pool, until the block is on the shelf; `put` touches
         // nothing after that.
         let pool = unsafe { &*header.pool.load(Ordering::Relaxed) };

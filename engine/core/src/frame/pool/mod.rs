@@ -5,7 +5,9 @@
 //! shelf is empty does a loan take the lock and allocate. The sum of all blocks, out on loan or
 //! waiting, never exceeds the pool's limit.
 //!
-//! A loan that finds the limit reached gives back what waits in other classes first.
+//! Nothing waits for ever: [`Pool::trim_idle`], called now and then, gives back what has not been
+//! needed since the call before, and a loan that finds the limit reached gives back what waits in
+//! other classes first. What is freed goes back to the allocator.
 //!
 //! The last handle to go closes the shelves and frees what waits on them. A buffer may outlive them,
 //! its pool and its engine; its last release frees it then.
@@ -13,15 +15,16 @@
 mod block;
 mod headers;
 mod shelf;
+mod trim;
 
 use levada_abi::Buffer;
 
 use self::{
     block::Block,
     headers::{Headers, MAX_BLOCKS},
-    shelf::Shelf,
+    shelf::{Chain, Shelf},
 };
-use crate::sync::{Arc, AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::sync::{Arc, AtomicU32, AtomicUsize, Mutex, MutexGuard, Ordering};
 
 const SMALLEST: u32 = 8;
 #[cfg(not(all(test, loom)))]
@@ -47,16 +50,20 @@ struct Inner {
     headers: Headers,
     /// Bytes of all blocks, loaned or waiting. It grows under the lock only.
     bytes: AtomicUsize,
+    /// Calls of `trim_idle`.
+    period: AtomicU32,
     limit: usize,
     slots: Mutex<Slots>,
 }
 
-/// Which headers have no block.
+/// Which headers have no block, or none that waits on a shelf.
 struct Slots {
     /// Numbers from here on have never been used.
     fresh: u32,
     /// Below `fresh`, those whose block was freed.
     free: Vec<u32>,
+    /// Blocks that were taken off the shelves to be freed.
+    idle: Chain,
 }
 
 /// The pool's limit is reached.
@@ -87,10 +94,12 @@ impl Pool {
             shelves: std::array::from_fn(|_| Shelf::new()),
             headers: Headers::new(),
             bytes: AtomicUsize::new(0),
+            period: AtomicU32::new(0),
             limit,
             slots: Mutex::new(Slots {
                 fresh: 0,
                 free: vec![],
+                idle: Chain::EMPTY,
             }),
         });
         let door = Arc::new(Door(inner.clone()));
@@ -136,13 +145,13 @@ impl Pool {
             if inner.bytes().saturating_add(size) <= inner.limit {
                 break;
             }
-            // Blocks of other classes may be waiting unused: the fewest that do.
-            let block = inner
-                .shelves
-                .iter()
-                .rev()
-                .find_map(|s| s.take(&inner.headers))?;
-            slots.free(block);
+            // Blocks of other classes may be waiting unused; the largest, so that it takes few.
+            let idle = slots.idle.take(&inner.headers);
+            let largest = || {
+                let mut shelves = inner.shelves.iter().rev();
+                shelves.find_map(|shelf| shelf.take(&inner.headers))
+            };
+            slots.free(idle.or_else(largest)?);
         }
         let number = slots.free.pop().or_else(|| {
             let number = slots.fresh;
@@ -189,11 +198,9 @@ impl Inner {
 impl Drop for Door {
     fn drop(&mut self) {
         for shelf in &self.0.shelves {
-            let mut next = shelf.close();
-            while let Some(header) = self.0.headers.get(next) {
-                next = header.below.load(Ordering::Relaxed);
-                // SAFETY: it was on the shelf, which this thread has closed.
-                unsafe { Block::taken(header) }.free();
+            let mut chain = shelf.close();
+            while let Some(block) = chain.take(&self.0.headers) {
+                block.free();
             }
         }
     }

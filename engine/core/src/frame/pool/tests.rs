@@ -110,6 +110,48 @@ fn a_buffer_outlives_its_pool_and_goes_back_from_another_thread() {
 }
 
 #[test]
+fn what_a_whole_period_did_not_need_is_given_back_and_the_rest_stays() {
+    let pool = Pool::new(1 << 20);
+    let loan = |count: usize| -> Vec<Buffer> {
+        let loans = (0..count).map(|_| pool.loan(2000).expect("room"));
+        loans.collect()
+    };
+    let at = |loans: &[Buffer]| -> Vec<_> { loans.iter().map(|b| b.raw().ptr).collect() };
+    drop(loan(5));
+    assert_eq!(pool.trim_idle(), 0, "all five were needed in this period");
+    let two = loan(2);
+    let needed = at(&two);
+    drop(two);
+    assert_eq!(pool.trim_idle(), 3 * 2048);
+    assert_eq!(pool.bytes(), 2 * 2048);
+    let again = loan(2);
+    assert!(
+        at(&again).iter().eq(needed.iter().rev()),
+        "the two that stay wait in the same order"
+    );
+    assert_eq!(pool.trim_idle(), 0, "nothing that is on loan is idle");
+    drop(again);
+    assert_eq!((pool.trim_idle(), pool.trim_idle()), (0, 2 * 2048));
+    assert_eq!(pool.bytes(), 0);
+    drop(loan(3));
+    assert_eq!(
+        pool.bytes(),
+        3 * 2048,
+        "headers without a block are used again"
+    );
+}
+
+#[test]
+fn trim_gives_back_all_that_waits_and_nothing_that_is_on_loan() {
+    let pool = Pool::new(1 << 20);
+    let kept = pool.loan(300).expect("room");
+    drop((pool.loan(300), pool.loan(70_000)));
+    assert_eq!(pool.trim(), 512 + (128 << 10));
+    assert_eq!(pool.bytes(), 512);
+    assert_eq!(kept.as_slice(), [0; 300]);
+}
+
+#[test]
 fn sizes_beyond_the_largest_class_are_refused() {
     assert!(Pool::new(usize::MAX).loan((64 << 20) + 1).is_err());
     assert!(Pool::new(usize::MAX).loan(usize::MAX).is_err());
@@ -156,4 +198,33 @@ fn threads_that_loan_and_release_each_other_s_buffers_never_share_memory() {
     let whole = pool.loan(limit).expect("all else has been released");
     assert_eq!(pool.bytes(), limit);
     drop(whole);
+}
+
+/// As many threads as the limit has room for blocks, each with one at a time: whatever a trimming
+/// thread has taken off the shelves at the moment, a loan finds room.
+#[test]
+fn trimming_makes_no_loan_fail() {
+    const THREADS: usize = 3;
+    let rounds = if cfg!(miri) { 50 } else { 20_000 };
+    let pool = Pool::new(THREADS * 512);
+    let working = AtomicUsize::new(THREADS);
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                for round in 0..rounds {
+                    let len = if round % 5 == 0 { 512 } else { 256 };
+                    pool.loan(len).expect("one for each thread");
+                }
+                working.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+        scope.spawn(|| {
+            while working.load(Ordering::Relaxed) > 0 {
+                pool.trim_idle();
+                pool.trim();
+            }
+        });
+    });
+    pool.trim();
+    assert_eq!(pool.bytes(), 0);
 }
