@@ -317,6 +317,28 @@ d = { type = "probe" }
 }
 
 #[test]
+fn inputs_are_aligned_where_the_node_says_so() {
+    let text = r#"
+links = ["tone -> a.left", "low -> a.right", "tone -> b.left", "low -> b.right", "a -> waste", "b -> c.left"]
+[nodes]
+tone = { type = "test-audio" }
+low  = { type = "test-audio", params.frequency = 50 }
+a    = { type = "mix", sync = "pts" }
+b    = { type = "mix", sync = "pts", tolerance = "2.5 ms" }
+c    = { type = "mix", sync = "none" }
+waste.type = "null"
+"#;
+    let graph = good(text, &[]);
+    let tolerances: Vec<_> = graph
+        .nodes
+        .iter()
+        .map(|node| node.sync.map(|sync| sync.tolerance_ns))
+        .collect();
+    let (default, stated) = (Some(10_000_000), Some(2_500_000));
+    assert_eq!(tolerances, [None, None, default, stated, None, None]);
+}
+
+#[test]
 fn chains_take_the_port_of_the_side_it_is_on() {
     let text = |chain: &str| TONE.replace("tone -> louder -> meter", chain);
     for chain in [

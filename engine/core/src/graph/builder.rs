@@ -1,8 +1,11 @@
 //! Graphs made by code.
 
+use std::time::Duration;
+
 use super::catalog::Catalog;
 use super::document::{
     At, Document, NodeEntry, ParamEntry, RawValue, capacity_in_range, name_problem,
+    tolerance_in_range,
 };
 use super::link_text::{self, Text};
 use super::model::{Graph, ParamValue, Policy};
@@ -58,6 +61,7 @@ impl GraphBuilder {
             name: here(name),
             type_name: Some(here(type_name)),
             params: Vec::new(),
+            sync: None,
         });
         NodeBuilder {
             document: &mut self.document,
@@ -151,6 +155,21 @@ impl NodeBuilder<'_> {
                 name: here(name),
                 value: At::new(RawValue::Value(value.into()), Place::Pipeline),
             });
+        }
+        self
+    }
+
+    /// Merges its inputs in the order of their frames' `pts`; frames that are at most `tolerance`
+    /// apart count as simultaneous.
+    pub fn sync_by_pts(self, tolerance: Duration) -> Self {
+        let ns = u64::try_from(tolerance.as_nanos()).unwrap_or(u64::MAX);
+        match tolerance_in_range(ns, &Place::Pipeline) {
+            Err(problem) => self.document.report(problem),
+            Ok(sync) => {
+                if let Some(node) = self.document.nodes.last_mut() {
+                    node.sync = Some(At::new(sync, Place::Pipeline));
+                }
+            }
         }
         self
     }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::model::{ParamValue, Policy};
+use super::model::{ParamValue, Policy, PtsSync};
 use super::problem::{Place, Problem, Problems, Source};
 use super::quote::quote;
-use super::{MAX_CAPACITY, MAX_NAME_CHARS};
+use super::units::show_duration;
+use super::{MAX_CAPACITY, MAX_NAME_CHARS, MAX_TOLERANCE_NS};
 
 /// A part of a graph and where it is written.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,6 +141,8 @@ pub struct NodeEntry {
     pub type_name: Option<At<String>>,
     /// The params it states.
     pub params: Vec<ParamEntry>,
+    /// How its inputs are aligned, where they are.
+    pub sync: Option<At<PtsSync>>,
 }
 
 /// A param as it was written.
@@ -239,6 +242,24 @@ pub(super) fn fitting_name(name: &str) -> String {
         "" => "graph".to_owned(),
         fitting => fitting.to_owned(),
     }
+}
+
+/// A tolerance within its range, or what is wrong with it.
+pub(super) fn tolerance_in_range(ns: u64, place: &Place) -> Result<PtsSync, Problem> {
+    i64::try_from(ns)
+        .ok()
+        .filter(|ns| *ns <= MAX_TOLERANCE_NS)
+        .map(|tolerance_ns| PtsSync { tolerance_ns })
+        .ok_or_else(|| {
+            Problem::new(
+                place.clone(),
+                format!("a tolerance of {} is too large", show_duration(ns)),
+                format!(
+                    "choose one from 0 ms to {}",
+                    show_duration(MAX_TOLERANCE_NS.unsigned_abs())
+                ),
+            )
+        })
 }
 
 /// A capacity within its range, or what is wrong with it.

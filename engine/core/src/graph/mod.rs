@@ -29,6 +29,7 @@ mod problem;
 mod quote;
 mod render;
 mod steps;
+pub mod units;
 mod validate;
 
 pub use builder::{GraphBuilder, NodeBuilder};
@@ -36,7 +37,7 @@ pub use catalog::{Catalog, Cost, Direction, ParamInfo, ParamKind, PortInfo, Type
 pub use document::{
     At, Document, Endpoint, LinkEntry, NodeEntry, ParamEntry, PluginEntry, PluginSource, RawValue,
 };
-pub use model::{Graph, Link, Node, ParamValue, Policy, PortRef};
+pub use model::{Graph, Link, Node, ParamValue, Policy, PortRef, PtsSync};
 pub use parse::{parse, parse_bytes};
 pub use plan::{Class, Plan, SegmentSummary};
 pub(crate) use plan::{Entry, Need, PlanPort, Route};
@@ -52,6 +53,10 @@ pub const MAX_NODES: usize = 1024;
 pub const MAX_LINKS: usize = 4096;
 /// The largest capacity of a link, in frames; the smallest is 1.
 pub const MAX_CAPACITY: usize = 4096;
+/// The largest tolerance of a node with `sync = "pts"`, in ns.
+pub const MAX_TOLERANCE_NS: i64 = 10_000_000_000;
+/// The tolerance of one that states none, in ns.
+pub const DEFAULT_TOLERANCE_NS: i64 = 10_000_000;
 /// The most problems that are kept and printed; those beyond it are counted.
 pub const MAX_PROBLEMS: usize = 256;
 /// The longest name of a node, a plugin or a graph, in characters.

@@ -54,8 +54,19 @@ pub struct Node {
     /// The value of every param of its type, by index into [`super::TypeInfo::params`], ascending
     /// and without gaps: what the graph leaves out has its default.
     pub params: Vec<(usize, ParamValue)>,
+    /// How its inputs are aligned, where they are: with `sync = "pts"`.
+    pub sync: Option<PtsSync>,
     /// Where its name is written.
     pub place: Place,
+}
+
+/// The inputs of a node are merged in the order of their frames' `pts`, those of feedback links
+/// apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PtsSync {
+    /// Frames whose `pts` are this near to each other count as simultaneous, in ns; 0 to
+    /// [`super::MAX_TOLERANCE_NS`].
+    pub tolerance_ns: i64,
 }
 
 /// A link from an output to an input.

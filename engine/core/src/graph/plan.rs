@@ -2,13 +2,18 @@
 //!
 //! *Segments.* A segment is a set of nodes that one task runs inline, each call following from the
 //! one before. A light node joins the segment that all its inputs come from; a source, a node fed by
-//! several segments or by a feedback link, and a heavy or blocking node begin a segment of their own
-//! (the latter two stay alone in it). So every segment has one root, and only a root has inputs from
-//! outside.
+//! several segments or by a feedback link, one whose inputs are aligned, and a heavy or blocking node
+//! begin a segment of their own (the latter two stay alone in it). So every segment has one root, and
+//! only a root has inputs from outside.
 //!
 //! *Feedback.* A feedback link is a channel even where producer and consumer are in one segment. It
 //! counts neither for the order of nodes nor for what a segment waits for at its end: a node whose
 //! linked inputs are all feedback is a source.
+//!
+//! *Alignment.* A node with `sync = "pts"` takes the frames of its inputs in the order of their `pts`,
+//! which it can tell only while each input that has not ended has a frame. Frames wait for that in
+//! the channels, at most [`PlanChannel::patience`] of them; once more wait at one input, the node
+//! goes on without those that are missing. Inputs of feedback links are not aligned.
 //!
 //! *Room.* A node is called only when every `block` channel that its segment can reach from it has
 //! room for all that the call may cause. [`PlanNode::need`] holds those channels with the most
@@ -27,6 +32,10 @@
 //! What could have broken this, and does not:
 //! * Branches that part and meet again: an output that feeds both waits until both have room, the
 //!   branches wait only for what follows, and where they meet each is taken from by itself.
+//! * A node that aligns its inputs does wait at one entry for the sake of another, and what it waits
+//!   for may be held back by the first: a branch that brings nothing because the output before both
+//!   has no room. Such an entry's channel holds `patience` frames and what one call of its producer
+//!   needs, so a producer without room means that more than `patience` wait, and the node goes on.
 //! * Heavy and blocking nodes in a cycle: they stay alone in their segments, so the cycle has a
 //!   channel on each side of them, and those are judged like any other.
 //! * A large `max_out`, and nodes that emit at their end: capacities are raised as above.
@@ -81,6 +90,8 @@ pub(crate) struct PlanNode {
     pub is_source: bool,
     /// Number of linked inputs, feedback included.
     pub inputs: usize,
+    /// Its inputs are aligned by `pts`, and frames this near count as simultaneous, in ns.
+    pub tolerance_ns: Option<i64>,
 }
 
 pub(crate) struct PlanPort {
@@ -121,6 +132,9 @@ pub(crate) struct PlanChannel {
     /// The link leads back. Its consumer ends when its other inputs have ended; what comes after that
     /// finds nobody, and must not wait for room.
     pub feedback: bool,
+    /// Frames that may wait here for those of other inputs, where the consumer aligns this one:
+    /// while more wait, it goes on without. Elsewhere `usize::MAX`.
+    pub patience: usize,
 }
 
 /// The ring in which frames wait that a source handed in while its segment was running.
@@ -298,6 +312,10 @@ impl Plan {
                     consumer,
                     outlet: self.segments[producer].outlets,
                     feedback: link.feedback,
+                    patience: match self.nodes[link.to.node].tolerance_ns {
+                        Some(_) if !link.feedback => link.capacity,
+                        _ => usize::MAX,
+                    },
                 });
                 self.segments[producer].outlets += 1;
                 self.routes[index] = Route::Channel(channel);
@@ -367,6 +385,7 @@ impl Plan {
             .ingress
             .iter()
             .map(|ingress| (ingress.from.node, 1, &ingress.need));
+        let mut most = vec![1; self.channels.len()];
         for (node, calls, need) in calls.chain(ingress) {
             for (channel, frames) in need {
                 let wanted = frames.saturating_mul(calls);
@@ -385,8 +404,15 @@ impl Plan {
                         remedy,
                     ));
                 }
-                let capacity = &mut self.channels[*channel].capacity;
-                *capacity = (*capacity).max(wanted);
+                most[*channel] = wanted.max(most[*channel]);
+            }
+        }
+        for (channel, most) in self.channels.iter_mut().zip(most) {
+            if channel.patience == usize::MAX {
+                channel.capacity = channel.capacity.max(most);
+            } else {
+                channel.patience = channel.patience.min(MAX_CAPACITY - most);
+                channel.capacity = channel.patience + most;
             }
         }
         Ok(())
@@ -457,6 +483,7 @@ fn plan_node(
             .all(|p| p.link.is_none_or(|link| graph.links[link].feedback)),
         inputs: ports.iter().filter(|p| p.link.is_some()).count(),
         ports,
+        tolerance_ns: graph.nodes[index].sync.map(|sync| sync.tolerance_ns),
     }
 }
 
@@ -469,7 +496,7 @@ fn segment(graph: &Graph, types: &[Arc<NodeType>], nodes: &mut [PlanNode]) -> Ve
             Cost::Blocking => Class::Blocking,
         };
         let inputs = || graph.links.iter().filter(|l| l.to.node == node);
-        let begins = inputs().any(|l| l.feedback);
+        let begins = nodes[node].tolerance_ns.is_some() || inputs().any(|l| l.feedback);
         let mut feeders = inputs()
             .filter(|_| !begins)
             .map(|l| nodes[l.from.node].segment);

@@ -75,6 +75,8 @@ fn no_mutation_of_a_file_makes_it_panic() {
         "1979-05-27",
         "policy = \"latest\"",
         "feedback = true",
+        "sync = \"pts\"",
+        "tolerance = \"5 ms\"",
         "capacity = 0x7fffffffffffffffff",
     ];
     let mut random = Random(0x1e7a_da00);

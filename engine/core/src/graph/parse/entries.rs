@@ -5,14 +5,16 @@ use toml::de::{DeTable, DeValue};
 use super::{KEYS, Key, Value, Walk, describe, in_file_order};
 use crate::graph::document::{
     At, NodeEntry, ParamEntry, PluginEntry, PluginSource, RawValue, name_problem,
+    tolerance_in_range,
 };
-use crate::graph::model::ParamValue;
-use crate::graph::quote::{nearest, quote};
+use crate::graph::model::{ParamValue, PtsSync};
+use crate::graph::quote::{list, nearest, quote};
+use crate::graph::{DEFAULT_TOLERANCE_NS, units};
 
 const PLUGIN_KEYS: [&str; 2] = ["path", "lib"];
 const PLUGIN_FORM: &str =
     "write { path = \"a folder with a crate\" } or { lib = \"a library file\" }";
-const NODE_KEYS: [&str; 3] = ["type", "params", "scope"];
+const NODE_KEYS: [&str; 5] = ["type", "params", "scope", "sync", "tolerance"];
 
 impl Walk {
     pub(super) fn plugins(&mut self, value: Value<'_>) {
@@ -118,6 +120,7 @@ impl Walk {
             name,
             type_name: None,
             params: Vec::new(),
+            sync: None,
         };
         let what = format!("node {}", quote(&node.name.value));
         let form = match value.get_ref() {
@@ -128,6 +131,7 @@ impl Walk {
             return node;
         };
         let mut has_type = false;
+        let (mut sync, mut tolerance) = (None, None);
         for (key, value) in in_file_order(table) {
             match key.get_ref().as_ref() {
                 "type" => {
@@ -136,6 +140,8 @@ impl Walk {
                 }
                 "params" => node.params = self.params(value),
                 "scope" => self.scope(value),
+                "sync" => sync = Some((value, self.sync(value))),
+                "tolerance" => tolerance = Some((key, self.tolerance(value))),
                 other => {
                     // A misspelt type is not missing as well.
                     has_type |= nearest(other, NODE_KEYS) == Some("type");
@@ -146,12 +152,14 @@ impl Walk {
                     };
                     let hint = format!(
                         "if it is a param, write params = {{ {param} = ... }}; \
-                         the keys of a node are type, params and scope"
+                         the keys of a node are {}",
+                        list(&NODE_KEYS, "and")
                     );
                     self.unknown_key(key, "a node", &NODE_KEYS, Some(&hint));
                 }
             }
         }
+        node.sync = self.alignment(sync, tolerance);
         if !has_type {
             let place = node.name.place.clone();
             self.document.report(crate::graph::Problem::new(
@@ -193,6 +201,53 @@ impl Walk {
                 let cause = format!("there is no scope {}", quote(other));
                 self.problem(value.span(), cause, remedy);
             }
+        }
+    }
+
+    /// Whether inputs are aligned; `None` where that cannot be read.
+    fn sync(&mut self, value: Value<'_>) -> Option<bool> {
+        let remedy = "write sync = \"pts\" to align the inputs, or leave it out";
+        let sync = self.text(value, "\"sync\"", remedy)?;
+        match sync.value.as_str() {
+            "pts" => Some(true),
+            "none" => Some(false),
+            other => {
+                let cause = format!("there is no sync {}", quote(other));
+                self.problem(value.span(), cause, remedy);
+                None
+            }
+        }
+    }
+
+    fn tolerance(&mut self, value: Value<'_>) -> Option<PtsSync> {
+        let text = self.quantity(value, "\"tolerance\"", "write tolerance = \"20 ms\"")?;
+        let ns = self.read_unit(&text, units::parse_duration)?;
+        tolerance_in_range(ns, &text.place)
+            .map_err(|problem| self.document.report(problem))
+            .ok()
+    }
+
+    /// What a node's `sync` and `tolerance`, where they are there, come to.
+    fn alignment(
+        &mut self,
+        sync: Option<(Value<'_>, Option<bool>)>,
+        tolerance: Option<(Key<'_>, Option<PtsSync>)>,
+    ) -> Option<At<PtsSync>> {
+        match (sync, tolerance) {
+            (Some((value, Some(true))), tolerance) => {
+                let stated = tolerance.and_then(|(_, stated)| stated);
+                let sync = stated.unwrap_or(PtsSync {
+                    tolerance_ns: DEFAULT_TOLERANCE_NS,
+                });
+                Some(At::new(sync, self.inside(value).0))
+            }
+            (None | Some((_, Some(false))), Some((key, _))) => {
+                let remedy = "add sync = \"pts\", or remove it";
+                let cause = "\"tolerance\" counts only where inputs are aligned";
+                self.problem(key.span(), cause, remedy);
+                None
+            }
+            _ => None,
         }
     }
 

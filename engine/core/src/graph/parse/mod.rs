@@ -19,6 +19,7 @@ use super::MAX_FILE_BYTES;
 use super::document::{At, Document, fitting_name, name_problem};
 use super::problem::{Place, Problem, Source};
 use super::quote::{list, nearest, quote};
+use super::units::UnitError;
 
 /// The keys of a graph file.
 const KEYS: [&str; 4] = ["name", "links", "plugins", "nodes"];
@@ -155,6 +156,30 @@ impl Walk {
                 None
             }
         }
+    }
+
+    /// The text of a number with a unit. A number without one is answered with the remedy.
+    fn quantity(&mut self, value: Value<'_>, what: &str, remedy: &str) -> Option<At<String>> {
+        if matches!(value.get_ref(), DeValue::Integer(_) | DeValue::Float(_)) {
+            let cause = format!("{what} must be text, a number with its unit");
+            self.problem(value.span(), cause, remedy);
+            return None;
+        }
+        self.text(value, what, remedy)
+    }
+
+    /// Reads a number with a unit, or reports why it is none.
+    fn read_unit(
+        &mut self,
+        text: &At<String>,
+        read: impl Fn(&str) -> Result<u64, UnitError>,
+    ) -> Option<u64> {
+        read(&text.value)
+            .map_err(|error| {
+                let problem = Problem::new(text.place.clone(), error.cause, error.remedy);
+                self.document.report(problem);
+            })
+            .ok()
     }
 
     /// The table of a value, or a problem that says what it should have been.

@@ -1,5 +1,7 @@
 //! Plans of graphs, and what holds of the plan of any graph.
 
+use std::time::Duration;
+
 use levada_plugin::{Builtin, Cost as NodeCost, prelude::*};
 
 use super::*;
@@ -153,6 +155,37 @@ fn a_feedback_link_that_blocks_within_one_segment_is_refused() {
 }
 
 #[test]
+fn a_node_that_aligns_its_inputs_begins_a_segment_and_has_patience() {
+    let graph = |sync: bool| {
+        let mut graph = graph(&["source", "left", "right"]);
+        let joined = graph.node("joined", "light");
+        if sync {
+            joined.sync_by_pts(Duration::from_millis(20));
+        }
+        graph
+            .link("source.x -> left.a")
+            .link("source.x -> right.a")
+            .link_with("left.x -> joined.a", None, Some(4))
+            // One call of `right` may bring three frames, and at its end another three.
+            .link_with("right.y -> joined.b", Some(Policy::DropOldest), Some(5))
+            .feedback("joined.x -> joined.c", None, None);
+        plan(&graph)
+    };
+    let plan = graph(true);
+    assert_eq!(segments(&plan), ["source left right", "joined"]);
+    assert_eq!(plan.nodes[3].tolerance_ns, Some(20_000_000));
+    let channels: Vec<_> = plan
+        .channels
+        .iter()
+        .map(|c| (c.capacity, c.patience))
+        .collect();
+    assert_eq!(channels, [(6, 4), (6, 5), (8, usize::MAX)]);
+    let plain = graph(false);
+    assert!(plain.channels.iter().all(|c| c.patience == usize::MAX));
+    assert_eq!(plain.nodes[3].tolerance_ns, None);
+}
+
+#[test]
 fn each_blocking_feedback_link_is_told_once() {
     let mut graph = graph(&["source", "a", "b", "c"]);
     let block = Some(Policy::Block);
@@ -194,24 +227,33 @@ impl Random {
     }
 }
 
-/// A graph at random: nodes of all costs, links forwards, and feedback links where they close a
-/// cycle.
+/// A graph at random: nodes of all costs, some with aligned inputs, links forwards, and feedback
+/// links where they close a cycle.
 fn random_graph(random: &mut Random) -> GraphBuilder {
     let count = 2 + random.below(7);
     let mut graph = GraphBuilder::new("random");
-    for node in 0..count {
+    // The first input is always linked, so that no node hangs loose.
+    let inputs: Vec<usize> = (0..count)
+        .map(|node| node.min(1 + random.below(2)))
+        .collect();
+    let aligned: Vec<bool> = (0..count)
+        .map(|node| inputs[node] == 2 && random.below(2) == 0)
+        .collect();
+    for (node, aligned) in aligned.iter().enumerate() {
         let type_name = ["light", "light", "heavy", "blocking"][random.below(4)];
-        graph.node(&format!("n{node}"), type_name);
+        let added = graph.node(&format!("n{node}"), type_name);
+        if *aligned {
+            added.sync_by_pts(Duration::from_millis(5));
+        }
     }
     let mut reaches = vec![vec![false; count]; count];
     (0..count).for_each(|node| reaches[node][node] = true);
     let port = |random: &mut Random| ["x", "y"][random.below(2)];
     for to in 1..count {
-        // The first input is always linked, so that no node hangs loose.
-        for input in ["a", "b"].into_iter().take(1 + random.below(2)) {
+        for input in ["a", "b"].into_iter().take(inputs[to]) {
             let from = random.below(to);
             let link = format!("n{from}.{} -> n{to}.{input}", port(random));
-            let policy = Policy::ALL[random.below(4)];
+            let policy = Policy::ALL[random.below(if aligned[to] { 3 } else { 4 })];
             graph.link_with(&link, Some(policy), Some(1 + random.below(4)));
             for row in &mut reaches {
                 row[to] |= row[from];
@@ -291,6 +333,8 @@ struct Model<'a> {
     plan: &'a Plan,
     /// By channel: frames that wait.
     waiting: Vec<usize>,
+    /// Nodes that have emitted nothing and never will.
+    mute: Vec<bool>,
     random: &'a mut Random,
 }
 
@@ -303,6 +347,9 @@ impl Model<'_> {
 
     /// One frame at a node: it emits up to what it may, mostly all of that.
     fn call(&mut self, node: usize) {
+        if self.mute[node] {
+            return;
+        }
         for port in 0..self.plan.nodes[node].ports.len() {
             let most = self.plan.nodes[node].ports[port].max_out;
             let count = most - self.random.below(4).min(most) / 3;
@@ -328,33 +375,55 @@ impl Model<'_> {
         }
     }
 
+    /// Whether a node that aligns its inputs takes from one of them now.
+    fn is_aligned(&self, segment: &PlanSegment) -> bool {
+        let aligned = || {
+            segment
+                .entries
+                .iter()
+                .filter_map(|entry| match *entry {
+                    Entry::Channel { channel, .. } => Some(channel),
+                    Entry::Ingress { .. } => None,
+                })
+                .filter(|channel| self.plan.channels[*channel].patience != usize::MAX)
+        };
+        aligned().all(|channel| self.waiting[channel] > 0)
+            || aligned().any(|channel| self.waiting[channel] > self.plan.channels[channel].patience)
+    }
+
     /// Runs the graph for a while; returns whether it came to stand still.
     fn stands_still(&mut self) -> bool {
         let plan = self.plan;
         for step in 0..400 {
             // Sources hand in first, so that what follows is full.
-            if step < 200 {
-                for ingress in &plan.ingress {
-                    if self.has_room(&ingress.need) {
-                        self.emit(ingress.from, 1);
+            let mut held_back = false;
+            for ingress in plan.ingress.iter().filter(|_| step < 200) {
+                if self.has_room(&ingress.need) {
+                    self.emit(ingress.from, 1);
+                } else {
+                    held_back = true;
+                }
+            }
+            let mut waits = vec![];
+            for segment in &plan.segments {
+                for entry in &segment.entries {
+                    let Entry::Channel { channel, to } = *entry else {
+                        continue;
+                    };
+                    let is_aligned =
+                        plan.channels[channel].patience == usize::MAX || self.is_aligned(segment);
+                    if self.waiting[channel] > 0 && is_aligned {
+                        waits.push((channel, to.node));
                     }
                 }
             }
-            let entries = plan.segments.iter().flat_map(|segment| &segment.entries);
-            let waiting: Vec<(usize, usize)> = entries
-                .filter_map(|entry| match *entry {
-                    Entry::Channel { channel, to } => Some((channel, to.node)),
-                    Entry::Ingress { .. } => None,
-                })
-                .filter(|(channel, _)| self.waiting[*channel] > 0)
-                .collect();
-            let can_go_on: Vec<(usize, usize)> = waiting
-                .iter()
-                .copied()
-                .filter(|(_, node)| self.has_room(&plan.nodes[*node].need))
-                .collect();
+            let mut can_go_on = waits.clone();
+            can_go_on.retain(|(_, node)| self.has_room(&plan.nodes[*node].need));
             if can_go_on.is_empty() {
-                return !waiting.is_empty();
+                if held_back || !waits.is_empty() {
+                    return true;
+                }
+                continue;
             }
             let (channel, node) = can_go_on[self.random.below(can_go_on.len())];
             self.waiting[channel] -= 1;
@@ -375,6 +444,7 @@ fn no_graph_that_is_accepted_comes_to_stand_still() {
         assert_eq!(told.is_some(), blocks_in_a_circle(&plan), "{told:?}");
         let mut model = Model {
             waiting: vec![0; plan.channels.len()],
+            mute: plan.nodes.iter().map(|_| random.below(6) == 0).collect(),
             plan: &plan,
             random: &mut random,
         };

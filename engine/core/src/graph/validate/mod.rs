@@ -5,6 +5,7 @@
 //! one mistake makes one problem: a link that misses its port does not leave an input "unlinked",
 //! and a plugin that did not load does not leave its node types "unknown".
 
+mod alignment;
 mod cycles;
 mod ends;
 mod formats;
@@ -86,6 +87,7 @@ impl<'a> Check<'a> {
         let ends = self.ends();
         self.shape(&ends);
         self.cycles(&ends);
+        self.alignment(&ends);
         if !self.problems.is_empty() {
             return None;
         }
@@ -100,6 +102,7 @@ impl<'a> Check<'a> {
                     name: entry.name.value.clone(),
                     type_name: entry.type_name.as_ref()?.value.clone(),
                     params: params?,
+                    sync: entry.sync.as_ref().map(|sync| sync.value),
                     place: entry.name.place.clone(),
                 })
             })
