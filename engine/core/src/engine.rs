@@ -1,7 +1,10 @@
 //! [`Engine`]: the threads and the memory that sessions share.
 #![forbid(unsafe_code)]
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use levada_abi::HostVTable;
 
@@ -9,9 +12,14 @@ use crate::{
     clock,
     frame::pool::Pool,
     graph::Plan,
-    scheduler::worker::Workers,
+    scheduler::{
+        driver::Driver,
+        timers::TooManyJobs,
+        worker::{Threads, Workers},
+    },
     services,
     session::{Ended, NEXT_SESSION, NodeError, Session},
+    virtual_engine,
 };
 
 /// How an engine is set up.
@@ -49,18 +57,23 @@ impl Shared {
 
     /// The time now on this engine's clock, in ns.
     pub fn now_ns(&self) -> i64 {
-        clock::now_ns()
+        self.workers
+            .driver()
+            .map_or_else(clock::now_ns, Driver::now_ns)
     }
 
     /// The vtable that the nodes of this engine's sessions are given.
     pub fn host(&self) -> &'static HostVTable {
-        services::host()
+        self.workers
+            .driver()
+            .map_or_else(services::host, Driver::host)
     }
 }
 
-/// Runs sessions. Cheap to clone; the threads end with the last clone and the last session.
+/// Runs sessions on the real clock, or, when it comes from a [`VirtualEngine`](crate::VirtualEngine),
+/// on a virtual one. Cheap to clone; the threads end with the last clone and the last session.
 #[derive(Clone)]
-pub struct Engine(Arc<Shared>);
+pub struct Engine(pub(crate) Arc<Shared>);
 
 impl Engine {
     /// Starts the engine's threads.
@@ -68,10 +81,10 @@ impl Engine {
     /// # Errors
     /// When the system has no threads left.
     pub fn start(config: &EngineConfig) -> std::io::Result<Engine> {
-        let workers = Workers::start(config.workers.max(1), config.blocking.max(1))?;
+        let threads = Threads::start(config.workers.max(1), config.blocking.max(1))?;
         Ok(Engine(Arc::new(Shared {
             pool: Pool::new(config.memory),
-            workers,
+            workers: Workers::Threads(threads),
         })))
     }
 
@@ -82,17 +95,42 @@ impl Engine {
         self.0.next_session()
     }
 
-    /// Starts a session of a planned graph. `on_end` is called once, on a thread of the engine's
-    /// own, when it has ended: it must not block.
+    /// The time now on the engine's clock, in ns.
+    #[must_use]
+    pub fn now_ns(&self) -> i64 {
+        self.0.now_ns()
+    }
+
+    /// Calls `work` after each `interval` of the engine's clock, on the thread that keeps time, as long
+    /// as the engine lives. It must be quick, because all timers wait for it; it must not hold the engine
+    /// or a session, which would live for ever. Times that pass while it runs are left out. A job that
+    /// panics is not called again.
     ///
     /// # Errors
-    /// When a node cannot be created or started; `on_end` is not called then.
+    /// When the engine has 16 jobs already.
+    pub fn every(
+        &self,
+        interval: Duration,
+        work: impl FnMut() + Send + 'static,
+    ) -> Result<(), TooManyJobs> {
+        self.0.workers.every(interval, Box::new(work))
+    }
+
+    /// Starts a session of a planned graph. `on_end` is called once, on a thread of the engine's
+    /// own, when it has ended: it must not block. On a virtual clock that is the thread that drives.
+    ///
+    /// # Errors
+    /// When a node cannot be created or started, or not on a virtual clock; `on_end` is not called
+    /// then.
     pub fn start_session(
         &self,
         plan: &Arc<Plan>,
         on_end: impl FnOnce(Ended) + Send + 'static,
     ) -> Result<Arc<Session>, Box<NodeError>> {
-        Session::start(&self.0, plan, on_end)
+        self.check(plan)?;
+        let session = Session::start(&self.0, plan, on_end)?;
+        self.remember(&session);
+        Ok(session)
     }
 
     /// As [`Engine::start_session`], with a number from [`Engine::reserve_session`].
@@ -105,6 +143,23 @@ impl Engine {
         plan: &Arc<Plan>,
         on_end: impl FnOnce(Ended) + Send + 'static,
     ) -> Result<Arc<Session>, Box<NodeError>> {
-        Session::start_as(&self.0, plan, session, on_end)
+        self.check(plan)?;
+        let session = Session::start_as(&self.0, plan, session, on_end)?;
+        self.remember(&session);
+        Ok(session)
+    }
+
+    /// Refuses what cannot run on a virtual clock, where that is the engine's.
+    fn check(&self, plan: &Plan) -> Result<(), Box<NodeError>> {
+        match self.0.workers.driver() {
+            Some(driver) => virtual_engine::check(driver, plan),
+            None => Ok(()),
+        }
+    }
+
+    fn remember(&self, session: &Arc<Session>) {
+        if let Some(driver) = self.0.workers.driver() {
+            driver.add_session(session);
+        }
     }
 }

@@ -17,7 +17,10 @@ mod scheduler;
 pub mod services;
 mod session;
 mod sync;
+mod virtual_engine;
 
 pub use engine::{Engine, EngineConfig};
 pub use observe::{LinkReport, NodeReport, Report};
+pub use scheduler::{driver::Rest, timers::TooManyJobs};
 pub use session::{Ended, NodeError, Session};
+pub use virtual_engine::VirtualEngine;

@@ -1,12 +1,17 @@
 //! The host's vtable: what the engine does for a node.
 //!
-//! One static vtable serves all nodes of the process. Each function resolves the handle, and answers
+//! One static vtable serves all nodes of the process, except those on a virtual clock, whose engine has
+//! its own with the same functions. Each function resolves the handle, and answers
 //! [`Status::GONE`] (or its like) when it is stale. None unwinds: they run engine code that does not
 //! panic, behind a guard all the same.
 
 use std::{
     ffi::c_void,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use levada_abi::{
@@ -14,38 +19,61 @@ use levada_abi::{
     Text,
 };
 
-use crate::{clock, log, session::handles};
+use crate::{
+    clock, log,
+    session::{Session, handles},
+};
 
 /// Texts beyond this many bytes are cut.
 const MAX_TEXT: usize = 8192;
 
-static HOST: HostVTable = HostVTable {
-    size: size_of::<HostVTable>(),
-    abi_version: ABI_VERSION,
-    host: std::ptr::null_mut(),
-    log_enabled,
-    log: log_record,
-    error,
-    loan,
-    format_intern,
-    format_get,
-    stream_declare,
-    stream_get,
-    ingest,
-    finish,
-    wake,
-    timer,
-    now,
-    raise,
-    copied,
-    dropped,
-    signal,
-};
+/// Makes a vtable; `host` is what its `now` expects.
+const fn vtable(host: *mut c_void, now: unsafe extern "C" fn(*mut c_void) -> i64) -> HostVTable {
+    HostVTable {
+        size: size_of::<HostVTable>(),
+        abi_version: ABI_VERSION,
+        host,
+        log_enabled,
+        log: log_record,
+        error,
+        loan,
+        format_intern,
+        format_get,
+        stream_declare,
+        stream_get,
+        ingest,
+        finish,
+        wake,
+        timer,
+        now,
+        raise,
+        copied,
+        dropped,
+        signal,
+    }
+}
 
-/// The vtable that every node of this process is given.
+static HOST: HostVTable = vtable(std::ptr::null_mut(), real_now);
+
+/// The vtable that nodes on the real clock are given.
 #[must_use]
 pub fn host() -> &'static HostVTable {
     &HOST
+}
+
+/// Makes the vtable for nodes on a virtual clock, whose time is `now`, in ns.
+pub(crate) fn host_with_clock(now: &'static AtomicI64) -> HostVTable {
+    vtable(std::ptr::from_ref(now).cast_mut().cast(), virtual_now)
+}
+
+unsafe extern "C" fn real_now(_: *mut c_void) -> i64 {
+    clock::now_ns()
+}
+
+unsafe extern "C" fn virtual_now(host: *mut c_void) -> i64 {
+    // SAFETY: `host_with_clock` put a clock there that lives for ever, and callers pass the vtable's
+    // own `host` (contract of `HostVTable`).
+    unsafe { &*host.cast::<AtomicI64>() }.load(Ordering::Relaxed)
 }
 
 pub(crate) fn timer_is_due(node: NodeHandle) {
@@ -176,6 +204,7 @@ unsafe extern "C" fn ingest(
             return i32::try_from(direct).unwrap_or(i32::MAX);
         }
         match handles::with(node, |session, node| {
+            check_thread(session, node)?;
             session.ingest(node, port as usize, rest)
         }) {
             Some(Ok(taken)) => i32::try_from(direct + taken).unwrap_or(i32::MAX),
@@ -198,34 +227,56 @@ unsafe extern "C" fn signal(
         if !levada_abi::event::kind::is_in_band(event.kind) {
             return Status::INVALID;
         }
-        handles::with(node, |session, node| {
-            session.signal(node, port as usize, event)
+        handles::with(node, |session, node| match check_thread(session, node) {
+            Ok(()) => session.signal(node, port as usize, event),
+            Err(status) => status,
         })
         .unwrap_or(Status::GONE)
     })
 }
 
 /// Calls `f` with the node and answers OK, or GONE.
-fn tell(node: NodeHandle, f: impl FnOnce(&std::sync::Arc<crate::Session>, usize)) -> Status {
+fn tell(node: NodeHandle, f: impl FnOnce(&Arc<Session>, usize)) -> Status {
     guarded(Status::FAILED, || {
         handles::with(node, f).map_or(Status::GONE, |()| Status::OK)
     })
 }
 
+/// What decides the order of calls is for the driving thread alone where the clock is virtual.
+fn check_thread(session: &Session, node: usize) -> Result<(), Status> {
+    match session.engine.workers.driver() {
+        Some(driver) if driver.is_foreign() => {
+            driver.refuse(session, node);
+            Err(Status::INVALID)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// As [`tell`], for what decides the order of calls.
+fn ask(node: NodeHandle, f: impl FnOnce(&Arc<Session>, usize)) -> Status {
+    guarded(Status::FAILED, || {
+        let answer = handles::with(node, |session, node| {
+            check_thread(session, node).map(|()| f(session, node))
+        });
+        match answer {
+            Some(Ok(())) => Status::OK,
+            Some(Err(status)) => status,
+            None => Status::GONE,
+        }
+    })
+}
+
 unsafe extern "C" fn finish(_: *mut c_void, node: NodeHandle) -> Status {
-    tell(node, |session, node| session.finish_source(node))
+    ask(node, |session, node| session.finish_source(node))
 }
 
 unsafe extern "C" fn wake(_: *mut c_void, node: NodeHandle) -> Status {
-    tell(node, |session, node| session.call_soon(node))
+    ask(node, |session, node| session.call_soon(node))
 }
 
 unsafe extern "C" fn timer(_: *mut c_void, node: NodeHandle, deadline_ns: i64) -> Status {
-    tell(node, |session, node| session.set_timer(node, deadline_ns))
-}
-
-unsafe extern "C" fn now(_: *mut c_void) -> i64 {
-    clock::now_ns()
+    ask(node, |session, node| session.set_timer(node, deadline_ns))
 }
 
 unsafe extern "C" fn raise(
@@ -237,8 +288,9 @@ unsafe extern "C" fn raise(
     guarded(Status::FAILED, || {
         // SAFETY: valid for the call.
         let event = unsafe { *event };
-        handles::with(node, |session, node| {
-            session.raise(node, port as usize, event)
+        handles::with(node, |session, node| match check_thread(session, node) {
+            Ok(()) => session.raise(node, port as usize, event),
+            Err(status) => status,
         })
         .unwrap_or(Status::GONE)
     })

@@ -1,7 +1,12 @@
-//! The scheduler: tasks, segments, and the threads that run them.
+//! The scheduler: tasks, segments, what runs them, and time.
 
 mod crew;
 mod flow;
+pub(crate) mod driver;
+mod keeper;
+mod random;
 pub(crate) mod segment;
 pub(crate) mod task;
+pub(crate) mod timers;
+mod wheel;
 pub(crate) mod worker;

@@ -30,7 +30,8 @@ const BATCH_NS: i64 = 50_000;
 const MAX_ROUNDS: usize = 8;
 /// Time after which a segment lets others run, at the end of a round.
 const MAX_RUN_NS: i64 = 1_000_000;
-/// Ticks that a node may have one after the other between two looks at the clock.
+/// Ticks that a node may have one after the other, and between two looks at the clock.
+const MAX_TICKS: usize = 4096;
 const TICKS: usize = 32;
 
 /// What a segment wants after a run.
@@ -362,7 +363,7 @@ impl Segment {
     ) -> Result<bool, Fault> {
         let local = session.plan.nodes[node].local;
         let state = &session.nodes[node];
-        for turn in 1.. {
+        for turn in 1..=MAX_TICKS {
             if !self.has_room_for_calls(session, node, 1) {
                 // It is made to tick again when the channel's consumer wakes this segment.
                 state.set_due();

@@ -514,7 +514,7 @@ impl Session {
     }
 }
 
-fn node_error(plan: &Plan, node: usize, cause: String) -> NodeError {
+pub(crate) fn node_error(plan: &Plan, node: usize, cause: String) -> NodeError {
     let info = plan.types[node].info();
     NodeError {
         graph: plan.graph.name.clone(),

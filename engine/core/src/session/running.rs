@@ -110,10 +110,12 @@ impl Session {
         }
     }
 
-    /// Ticks a node whose time has come: here and now where its segment is light and at rest.
+    /// Ticks a node whose time has come: here and now where its segment is light and at rest, unless a
+    /// seed decides the order.
     pub(crate) fn tick_now(self: &Arc<Self>, node: usize) {
         let segment = self.plan.nodes[node].segment;
         if self.plan.segments[segment].class == Class::Light
+            && self.engine.workers.driver().is_none()
             && let Some(claim) = self.segments[segment].claim_idle()
         {
             self.run(segment, claim, |claim, spare| {
@@ -151,6 +153,7 @@ impl Session {
             .filter(|ingress| {
                 self.plan.segments[plan.segment].class == Class::Light
                     && self.ingress[*ingress].is_empty()
+                && self.engine.workers.driver().is_none()
                     && !self.is_source_finished(node)
                     && DEPTH.get() < MAX_DIRECT_RUNS
             });
