@@ -71,18 +71,21 @@ impl Buffer {
     /// `raw` must stand for one reference that nobody else gives up: `ptr` and `len` name memory that
     /// `owner` keeps alive as long as there are references, and `vtable` keeps the contract of
     /// [`BufferVTable`]. Or `vtable` is null.
+    #[inline]
     #[must_use]
     pub const unsafe fn from_raw(raw: RawBuffer) -> Buffer {
         Buffer(raw)
     }
 
     /// What the buffer is made of. It stays the owner of its reference.
+    #[inline]
     #[must_use]
     pub const fn raw(&self) -> RawBuffer {
         self.0
     }
 
     /// Whether the buffer refers to nothing (not the same as a window of length zero).
+    #[inline]
     #[must_use]
     pub const fn is_empty_slot(&self) -> bool {
         self.0.vtable.is_null()
@@ -143,6 +146,7 @@ impl Buffer {
 }
 
 impl Clone for Buffer {
+    #[inline]
     fn clone(&self) -> Self {
         if !self.0.vtable.is_null() {
             // SAFETY: `vtable` is valid for a non-empty buffer (type invariant); the new value
@@ -154,6 +158,7 @@ impl Clone for Buffer {
 }
 
 impl Drop for Buffer {
+    #[inline]
     fn drop(&mut self) {
         if !self.0.vtable.is_null() {
             // SAFETY: this value owns one reference, and gives it up here.
@@ -163,6 +168,7 @@ impl Drop for Buffer {
 }
 
 impl Default for Buffer {
+    #[inline]
     fn default() -> Self {
         Buffer::EMPTY
     }

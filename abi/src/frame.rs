@@ -94,6 +94,7 @@ impl Side {
     /// # Safety
     /// `piece` must be null, or keep the contract of [`SideData`] and stand for one reference that
     /// nobody else gives up.
+    #[inline]
     #[must_use]
     pub const unsafe fn from_raw(piece: *mut SideData) -> Side {
         Side(piece)
@@ -132,6 +133,7 @@ impl Side {
 }
 
 impl Clone for Side {
+    #[inline]
     fn clone(&self) -> Self {
         if !self.0.is_null() {
             // SAFETY: non-null side data is valid (contract); the new value owns the reference.
@@ -142,6 +144,7 @@ impl Clone for Side {
 }
 
 impl Drop for Side {
+    #[inline]
     fn drop(&mut self) {
         if !self.0.is_null() {
             // SAFETY: this value owns one reference, and gives it up here.
@@ -151,6 +154,7 @@ impl Drop for Side {
 }
 
 impl Default for Side {
+    #[inline]
     fn default() -> Self {
         Side::NONE
     }
@@ -158,6 +162,7 @@ impl Default for Side {
 
 impl Frame {
     /// Whether the slot holds no frame.
+    #[inline]
     #[must_use]
     pub const fn is_empty_slot(&self) -> bool {
         self.buffer.is_empty_slot()

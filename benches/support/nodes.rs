@@ -133,8 +133,7 @@ impl Node for Drip {
         ctx.emit(0, self.payloads.next())?;
         self.left -= 1;
         if self.left > 0 {
-            // How a source asks to be called again at once.
-            ctx.wake();
+            ctx.tick_again();
         } else {
             let _ = self.order.done.try_send(());
         }

@@ -13,8 +13,8 @@ use std::{
 };
 
 use levada_abi::{
-    Context, Event, Frame, NodeConfig, NodeHandle, NodeTypeDesc, NodeVTable, ParamValue, Plugin, Status,
-    Text,
+    Context, Event, Frame, NodeConfig, NodeHandle, NodeTypeDesc, NodeVTable, ParamValue, Plugin,
+    Status, Text,
 };
 use levada_engine::services;
 

@@ -79,18 +79,21 @@ impl Frame {
     }
 
     /// Takes a frame of the contract's own type; `None` for an empty slot.
+    #[inline]
     #[must_use]
     pub fn from_abi(frame: abi::Frame) -> Option<Frame> {
         (!frame.is_empty_slot()).then_some(Frame(frame))
     }
 
     /// Gives the contract's own type.
+    #[inline]
     #[must_use]
     pub fn into_abi(self) -> abi::Frame {
         self.0
     }
 
     /// Whether the host emptied this slot; never between calls of the contract's functions.
+    #[inline]
     pub(crate) fn is_empty_slot(&self) -> bool {
         self.0.is_empty_slot()
     }
@@ -104,12 +107,14 @@ impl Frame {
     }
 
     /// Presentation time in ns on the session's timeline.
+    #[inline]
     #[must_use]
     pub fn pts(&self) -> i64 {
         self.0.pts
     }
 
     /// Sets the presentation time in ns.
+    #[inline]
     #[must_use]
     pub fn with_pts(mut self, pts_ns: i64) -> Frame {
         self.0.pts = pts_ns;
@@ -224,6 +229,7 @@ pub struct Frames<'a> {
 
 impl<'a> Frames<'a> {
     /// Wraps slots of the contract's own type.
+    #[inline]
     pub fn new(slots: &'a mut [abi::Frame]) -> Frames<'a> {
         Frames {
             slots,
@@ -232,6 +238,7 @@ impl<'a> Frames<'a> {
     }
 
     /// What `process` answers: whether every slot holds a frame still.
+    #[inline]
     pub(crate) fn status(&self) -> abi::Status {
         if self.taken {
             abi::Status::OK
@@ -253,6 +260,7 @@ impl<'a> Frames<'a> {
     }
 
     /// Visits the frames in order, to edit them in place.
+    #[inline]
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Frame> {
         self.slots
             .iter_mut()
@@ -266,6 +274,7 @@ impl<'a> Frames<'a> {
 
     /// Visits the slots in order; `f` answers the frame to leave in the slot, or `None` to leave it
     /// empty.
+    #[inline]
     pub fn replace_each(&mut self, mut f: impl FnMut(Frame) -> Option<Frame>) {
         for slot in self.slots.iter_mut() {
             if let Some(frame) = Frame::from_abi(std::mem::take(slot)) {
@@ -278,6 +287,7 @@ impl<'a> Frames<'a> {
     }
 
     /// Takes all frames in order.
+    #[inline]
     pub fn drain(&mut self) -> impl Iterator<Item = Frame> + '_ {
         self.taken = true;
         self.slots

@@ -101,6 +101,7 @@ impl Host {
     /// # Errors
     /// The frame comes back when the links have no room, or the node has ended: it is the source's
     /// to try again, or to drop and [declare](Host::dropped).
+    #[inline]
     pub fn ingest(&self, port: usize, frame: Frame) -> Result<(), (Frame, Refused)> {
         let mut slot = frame.into_abi();
         // SAFETY: `slot` is one writable slot for the call.
@@ -125,6 +126,7 @@ impl Host {
     ///
     /// # Errors
     /// What was not taken is still in `frames`, in order; see [`Host::ingest`].
+    #[inline]
     pub fn ingest_batch(&self, port: usize, frames: &mut Vec<Frame>) -> Result<(), Refused> {
         let count = u32::try_from(frames.len()).unwrap_or(u32::MAX);
         // SAFETY: `Frame` is a transparent wrapper of the contract's type, and `frames` holds
@@ -232,6 +234,7 @@ impl std::ops::Deref for Context<'_> {
 }
 
 impl<'a> Context<'a> {
+    #[inline]
     pub(crate) fn new(host: &'a Host, call: &'a abi::Context) -> Context<'a> {
         Context {
             host,
@@ -283,6 +286,7 @@ impl<'a> Context<'a> {
     /// # Errors
     /// When the port is no output, or the call has emitted its
     /// [`max_out`](crate::Port::max_out) already.
+    #[inline]
     pub fn emit(&mut self, port: usize, frame: Frame) -> Result {
         let mut slot = frame.into_abi();
         // SAFETY: the context is valid during the call, and `slot` is one writable slot.

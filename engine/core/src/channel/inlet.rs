@@ -29,6 +29,8 @@ pub(crate) struct Inlet {
     /// Of those, how many the producer has accounted for.
     accounted: usize,
     broken: Broken,
+    /// By a gap: no frame comes whose time lies before this, ns.
+    pub silent_until: i64,
     /// Streams of which a keyframe is to be asked for.
     wanted: Vec<u16>,
     /// Frames that were dropped because they cannot be decoded.
@@ -45,6 +47,7 @@ impl Inlet {
             skipped: 0,
             accounted: 0,
             broken: Broken::default(),
+            silent_until: i64::MIN,
             wanted: vec![],
             dropped: 0,
             shared,

@@ -39,7 +39,7 @@ mod inlet;
 mod outlet;
 
 pub(crate) use ingress::{Ingress, Item};
-pub(crate) use inlet::Inlet;
+pub(crate) use inlet::{Inlet, Next};
 pub(crate) use outlet::Outlet;
 
 /// Streams for which a channel remembers that they wait for a keyframe; beyond that many it believes

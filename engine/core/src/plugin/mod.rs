@@ -21,6 +21,7 @@ mod memory;
 mod open;
 pub(crate) mod outputs;
 mod registry;
+pub(crate) mod spare;
 pub mod trial;
 mod trial_host;
 mod validate;

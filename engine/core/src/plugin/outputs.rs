@@ -4,41 +4,11 @@ use std::ffi::c_void;
 
 use levada_abi::{Event, Frame, Status, event};
 
+use super::spare;
 use crate::graph::Plan;
 
 /// Downstream events of one call at most.
 const MAX_SIGNALS: usize = 256;
-
-/// Arrays that batches lie in, kept for the next time: as many as batches nest on a thread.
-#[derive(Default)]
-pub(crate) struct Spare {
-    frames: Vec<Vec<Frame>>,
-    lists: Vec<Vec<Emitted>>,
-}
-
-impl Spare {
-    /// An empty array.
-    pub fn take(&mut self) -> Vec<Frame> {
-        self.frames.pop().unwrap_or_default()
-    }
-
-    /// Releases what is left in an array, and keeps it.
-    pub fn give(&mut self, mut frames: Vec<Frame>) {
-        frames.clear();
-        self.frames.push(frames);
-    }
-
-    /// The same for a list of what was emitted.
-    pub fn give_list(&mut self, mut list: Vec<Emitted>) {
-        if list.capacity() == 0 {
-            return;
-        }
-        for emitted in list.drain(..) {
-            self.give(emitted.frames);
-        }
-        self.lists.push(list);
-    }
-}
 
 /// Frames that a call emitted at one port one after the other, and the event behind them.
 pub(crate) struct Emitted {
@@ -52,7 +22,6 @@ pub(crate) struct Emitted {
 /// What a call emits.
 pub(crate) struct Outputs<'a> {
     plan: &'a Plan,
-    spare: &'a mut Spare,
     node: usize,
     /// Frames that the running call was given.
     batch: usize,
@@ -61,12 +30,11 @@ pub(crate) struct Outputs<'a> {
 
 impl<'a> Outputs<'a> {
     #[inline]
-    pub fn new(plan: &'a Plan, spare: &'a mut Spare) -> Self {
+    pub fn new(plan: &'a Plan, node: usize, batch: usize) -> Self {
         Outputs {
             plan,
-            spare,
-            node: 0,
-            batch: 0,
+            node,
+            batch,
             list: Vec::new(),
         }
     }
@@ -91,7 +59,7 @@ impl<'a> Outputs<'a> {
 
     /// Releases what the call emitted.
     pub fn discard(self) {
-        self.spare.give_list(self.list);
+        spare::give_list(self.list);
     }
 
     /// Frames that a call may put out at a port of the node.
@@ -108,11 +76,11 @@ impl<'a> Outputs<'a> {
             .filter(|at| self.list[*at].then.is_none())
             .unwrap_or_else(|| {
                 if self.list.capacity() == 0 {
-                    self.list = self.spare.lists.pop().unwrap_or_default();
+                    self.list = spare::take_list();
                 }
                 self.list.push(Emitted {
                     port,
-                    frames: self.spare.take(),
+                    frames: spare::take(),
                     unlinked: 0,
                     then: None,
                 });

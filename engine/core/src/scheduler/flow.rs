@@ -15,40 +15,27 @@ use crate::{
     graph::{NONE, Target, To},
     plugin::{
         instance::{Failed, Instance},
-        outputs::{Emitted, Outputs, Spare, emitted},
+        outputs::{Emitted, Outputs, emitted},
+        spare,
     },
     session::Session,
 };
 
 impl Segment {
-    /// What a call of a node emits into.
-    pub(super) fn outputs<'a>(
-        &self,
-        session: &'a Session,
-        spare: &'a mut Spare,
-        node: usize,
-        batch: usize,
-    ) -> Outputs<'a> {
-        let mut outputs = Outputs::new(&session.plan, spare);
-        outputs.arm(node, batch);
-        outputs
-    }
-
     /// Makes a call that brings no frames, and sends on what it emits.
     pub(super) fn call<R>(
         &mut self,
         session: &Arc<Session>,
-        spare: &mut Spare,
         local: usize,
         f: impl FnOnce(&mut Instance, &mut Outputs) -> Result<R, Failed>,
     ) -> Result<R, Fault> {
         let node = session.plan.segments[self.index].nodes[local];
-        let mut outputs = self.outputs(session, spare, node, 1);
+        let mut outputs = Outputs::new(&session.plan, node, 1);
         match f(&mut self.nodes[local], &mut outputs) {
             Ok(answer) => {
                 if !outputs.is_untouched() {
                     let list = outputs.take();
-                    self.flush(session, spare, node, 1, list, None)?;
+                    self.flush(session, node, 1, list, None)?;
                 }
                 Ok(answer)
             }
@@ -63,7 +50,6 @@ impl Segment {
     pub(super) fn push_in(
         &mut self,
         session: &Arc<Session>,
-        spare: &mut Spare,
         mut at: usize,
         mut frames: &mut [Frame],
     ) -> Result<(), Fault> {
@@ -71,7 +57,7 @@ impl Segment {
             return Ok(());
         }
         let plan = &*session.plan;
-        let mut outputs = Outputs::new(plan, spare);
+        let mut outputs = Outputs::new(plan, 0, 0);
         loop {
             let step = &plan.steps[at];
             outputs.arm(step.node as usize, frames.len());
@@ -116,9 +102,12 @@ impl Segment {
                 at = step.next as usize;
                 continue;
             }
+            if outputs.is_untouched() && forward.is_none() {
+                return Ok(());
+            }
             let list = outputs.take();
             let forward = forward.map(|out| (out, frames));
-            return self.flush(session, spare, node, batch, list, forward);
+            return self.flush(session, node, batch, list, forward);
         }
     }
 
@@ -126,7 +115,6 @@ impl Segment {
     fn flush(
         &mut self,
         session: &Arc<Session>,
-        spare: &mut Spare,
         node: usize,
         batch: usize,
         mut list: Vec<Emitted>,
@@ -153,15 +141,15 @@ impl Segment {
             session.nodes[node]
                 .unlinked
                 .add_shared(part.unlinked as u64);
-            result = self.send_out(session, spare, node, part.port, &mut part.frames);
+            result = self.send_out(session, node, part.port, &mut part.frames);
             if let (Ok(()), Some(event)) = (&result, part.then) {
-                result = self.send_event(session, spare, node, part.port, event);
+                result = self.send_event(session, node, part.port, event);
             }
         }
-        spare.give_list(list);
+        spare::give_list(list);
         result?;
         match forward {
-            Some((out, frames)) => self.send_out(session, spare, node, out, frames),
+            Some((out, frames)) => self.send_out(session, node, out, frames),
             None => Ok(()),
         }
     }
@@ -170,7 +158,6 @@ impl Segment {
     pub(super) fn send_out(
         &mut self,
         session: &Arc<Session>,
-        spare: &mut Spare,
         node: usize,
         port: usize,
         frames: &mut [Frame],
@@ -202,13 +189,13 @@ impl Segment {
                         .add_shared(dropped as u64);
                     session.notify(consumer);
                 }
-                To::Look(step) => self.push_in(session, spare, step, frames)?,
-                To::Step(step) if is_last => self.push_in(session, spare, step, frames)?,
+                To::Look(step) => self.push_in(session, step, frames)?,
+                To::Step(step) if is_last => self.push_in(session, step, frames)?,
                 To::Step(step) => {
-                    let mut batch = spare.take();
+                    let mut batch = spare::take();
                     batch.extend_from_slice(frames);
-                    let result = self.push_in(session, spare, step, &mut batch);
-                    spare.give(batch);
+                    let result = self.push_in(session, step, &mut batch);
+                    spare::give(batch);
                     result?;
                 }
             }
@@ -220,7 +207,6 @@ impl Segment {
     pub(super) fn send_event(
         &mut self,
         session: &Arc<Session>,
-        spare: &mut Spare,
         node: usize,
         port: usize,
         event: Event,
@@ -231,7 +217,7 @@ impl Segment {
                     self.outlets[outlet].signal(event);
                     session.notify(consumer);
                 }
-                To::Look(step) | To::Step(step) => self.deliver(session, spare, step, event)?,
+                To::Look(step) | To::Step(step) => self.deliver(session, step, event)?,
             }
         }
         Ok(())
@@ -241,14 +227,13 @@ impl Segment {
     pub(super) fn deliver(
         &mut self,
         session: &Arc<Session>,
-        spare: &mut Spare,
         step: usize,
         event: Event,
     ) -> Result<(), Fault> {
         let step = session.plan.steps[step];
         let (node, local) = (step.node as usize, step.local as usize);
         // With room for no frame: none is counted on, so a node cannot emit here.
-        let mut outputs = self.outputs(session, spare, node, 0);
+        let mut outputs = Outputs::new(&session.plan, node, 0);
         let handled = match self.nodes[local].event(step.port as usize, event, &mut outputs) {
             Ok(handled) => handled,
             Err(Failed(status)) => {
@@ -257,16 +242,16 @@ impl Segment {
             }
         };
         let list = outputs.take();
-        self.flush(session, spare, node, 0, list, None)?;
+        self.flush(session, node, 0, list, None)?;
         if handled {
             return Ok(());
         }
         if step.forwards_to != NONE {
-            return self.send_event(session, spare, node, step.forwards_to as usize, event);
+            return self.send_event(session, node, step.forwards_to as usize, event);
         }
         for port in 0..session.plan.nodes[node].ports.len() {
             if session.plan.nodes[node].ports[port].is_output {
-                self.send_event(session, spare, node, port, event)?;
+                self.send_event(session, node, port, event)?;
             }
         }
         Ok(())

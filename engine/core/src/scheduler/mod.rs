@@ -1,8 +1,9 @@
 //! The scheduler: tasks, segments, what runs them, and time.
 
+mod align;
 mod crew;
-mod flow;
 pub(crate) mod driver;
+mod flow;
 mod keeper;
 mod random;
 pub(crate) mod segment;

@@ -17,7 +17,8 @@ use crate::{
     graph::{Entry, Need},
     plugin::{
         instance::{Failed, Instance},
-        outputs::Spare,
+        outputs::Outputs,
+        spare,
     },
     session::Session,
 };
@@ -104,15 +105,10 @@ impl Segment {
         (self.outlets, self.inlets) = (outlets, inlets);
     }
 
-    pub fn start_node(
-        &mut self,
-        session: &Session,
-        spare: &mut Spare,
-        local: usize,
-    ) -> Result<(), Fault> {
+    pub fn start_node(&mut self, session: &Session, local: usize) -> Result<(), Fault> {
         let node = session.plan.segments[self.index].nodes[local];
         // With room for no frame, a node cannot emit before all others have started.
-        let mut outputs = self.outputs(session, spare, node, 0);
+        let mut outputs = Outputs::new(&session.plan, node, 0);
         let started = self.nodes[local].start(&mut outputs);
         outputs.discard();
         started.map_err(|Failed(status)| Fault { node, status })
@@ -140,12 +136,12 @@ impl Segment {
     }
 
     /// Does what there is to do, up to a bound.
-    pub fn run(&mut self, session: &Arc<Session>, spare: &mut Spare) -> Next {
+    pub fn run(&mut self, session: &Arc<Session>) -> Next {
         if session.is_aborted() {
             self.abandon(session);
             return Next::Done;
         }
-        match self.try_run(session, spare) {
+        match self.try_run(session) {
             Ok(next) => next,
             Err(fault) => {
                 session.fail(&fault);
@@ -155,9 +151,9 @@ impl Segment {
         }
     }
 
-    fn try_run(&mut self, session: &Arc<Session>, spare: &mut Spare) -> Result<Next, Fault> {
+    fn try_run(&mut self, session: &Arc<Session>) -> Result<Next, Fault> {
         if self.is_draining {
-            return self.drain(session, spare);
+            return self.drain(session);
         }
         let mut began = session.now_ns();
         let end = began + MAX_RUN_NS;
@@ -165,14 +161,14 @@ impl Segment {
         // its end waits for, again and again.
         if session.take_called(self.index)
             && !self.is_ending(session)
-            && self.deliver_calls(session, spare, end)?
+            && self.deliver_calls(session, end)?
         {
             // A node that ticks on and on lets others run, frames of its own segment first.
-            self.round(session, spare)?;
+            self.round(session)?;
             return Ok(Next::Again);
         }
         for _ in 0..MAX_ROUNDS {
-            match self.round(session, spare)? {
+            match self.round(session)? {
                 Round::Moved(frames) => {
                     let now = session.now_ns();
                     self.measure(now - began, frames);
@@ -182,7 +178,7 @@ impl Segment {
                     }
                     began = now;
                 }
-                Round::Idle => return self.try_finish(session, spare),
+                Round::Idle => return self.try_finish(session),
                 Round::Waits => return Ok(Next::Wait),
             }
         }
@@ -200,11 +196,20 @@ impl Segment {
     }
 
     /// Takes at most one batch from each entry.
-    fn round(&mut self, session: &Arc<Session>, spare: &mut Spare) -> Result<Round, Fault> {
+    fn round(&mut self, session: &Arc<Session>) -> Result<Round, Fault> {
         let entries = &session.plan.segments[self.index].entries;
         let (mut moved, mut frames, mut waits) = (false, 0, false);
+        let root = session.plan.segments[self.index].nodes[0];
+        let tolerance_ns = session.plan.nodes[root].tolerance_ns;
+        if let Some(tolerance_ns) = tolerance_ns {
+            let aligned = self.take_aligned(session, tolerance_ns)?;
+            (moved, frames, waits) = (aligned.moved, aligned.frames, aligned.waits);
+        }
         for turn in 0..entries.len() {
             let at = (self.first_entry + turn) % entries.len();
+            if tolerance_ns.is_some() && self.aligned(session, at).is_some() {
+                continue;
+            }
             let (has_any, need) = match entries[at] {
                 Entry::Channel { to, .. } => (
                     self.inlets[at].as_ref().is_some_and(Inlet::has_any),
@@ -228,7 +233,7 @@ impl Segment {
                 }
                 continue;
             }
-            let mut batch = spare.take();
+            let mut batch = spare::take();
             let result = match entries[at] {
                 Entry::Channel { channel, to } => {
                     let event = self.take_in(session, channel, at, count, &mut batch);
@@ -236,8 +241,8 @@ impl Segment {
                     let step = session.plan.nodes[to.node].ports[to.port].step;
                     frames += batch.len();
                     match event {
-                        Some(event) => self.deliver(session, spare, step, event),
-                        None => self.push_in(session, spare, step, &mut batch),
+                        Some(event) => self.deliver(session, step, event),
+                        None => self.push_in(session, step, &mut batch),
                     }
                 }
                 Entry::Ingress { ingress } => {
@@ -245,16 +250,16 @@ impl Segment {
                     moved |= event.is_some();
                     frames += batch.len();
                     let from = session.plan.ingress[ingress].from;
-                    let sent = self.send_out(session, spare, from.node, from.port, &mut batch);
+                    let sent = self.send_out(session, from.node, from.port, &mut batch);
                     match event {
                         Some(event) if sent.is_ok() => {
-                            self.send_event(session, spare, from.node, from.port, event)
+                            self.send_event(session, from.node, from.port, event)
                         }
                         _ => sent,
                     }
                 }
             };
-            spare.give(batch);
+            spare::give(batch);
             result?;
         }
         self.first_entry = (self.first_entry + 1) % entries.len().max(1);
@@ -304,7 +309,6 @@ impl Segment {
     pub fn run_direct(
         &mut self,
         session: &Arc<Session>,
-        spare: &mut Spare,
         ingress: usize,
         frames: &mut [Frame],
     ) -> usize {
@@ -316,7 +320,7 @@ impl Segment {
         let plan = &session.plan.ingress[ingress];
         let count = frames.len().min(self.room(session, &plan.need));
         for batch in frames[..count].chunks_mut(MAX_BATCH) {
-            let result = self.send_out(session, spare, plan.from.node, plan.from.port, batch);
+            let result = self.send_out(session, plan.from.node, plan.from.port, batch);
             for frame in batch.iter_mut().filter(|frame| !frame.is_empty_slot()) {
                 *frame = Frame::default();
             }
@@ -339,11 +343,11 @@ impl Segment {
 
     /// Ticks a node whose time has come, where the segment was at rest; the rest of what there is to
     /// do is left to a run, which the answer asks for.
-    pub fn run_tick(&mut self, session: &Arc<Session>, spare: &mut Spare, node: usize) -> Next {
+    pub fn run_tick(&mut self, session: &Arc<Session>, node: usize) -> Next {
         if self.is_draining || self.is_ending(session) || session.is_aborted() {
             return Next::Again;
         }
-        match self.tick(session, spare, node, session.now_ns() + MAX_RUN_NS) {
+        match self.tick(session, node, session.now_ns() + MAX_RUN_NS) {
             Ok(false) => Next::Wait,
             Ok(true) => Next::Again,
             Err(fault) => {
@@ -354,13 +358,7 @@ impl Segment {
     }
 
     /// Ticks a node until it has had enough, or the time is over; `true` when it wants more.
-    fn tick(
-        &mut self,
-        session: &Arc<Session>,
-        spare: &mut Spare,
-        node: usize,
-        end: i64,
-    ) -> Result<bool, Fault> {
+    fn tick(&mut self, session: &Arc<Session>, node: usize, end: i64) -> Result<bool, Fault> {
         let local = session.plan.nodes[node].local;
         let state = &session.nodes[node];
         for turn in 1..=MAX_TICKS {
@@ -370,7 +368,7 @@ impl Segment {
                 session.mark_called(self.index);
                 return Ok(false);
             }
-            let status = self.call(session, spare, local, |node, outputs| node.tick(outputs))?;
+            let status = self.call(session, local, |node, outputs| node.tick(outputs))?;
             if status != Status::AGAIN || session.is_source_finished(node) {
                 return Ok(false);
             }
@@ -385,12 +383,7 @@ impl Segment {
 
     /// Delivers events and ticks; `true` when one of the nodes wants more. Those that lack room for
     /// what they may emit stay where they are, and the channel's consumer wakes this segment for them.
-    fn deliver_calls(
-        &mut self,
-        session: &Arc<Session>,
-        spare: &mut Spare,
-        end: i64,
-    ) -> Result<bool, Fault> {
+    fn deliver_calls(&mut self, session: &Arc<Session>, end: i64) -> Result<bool, Fault> {
         let mut wants_more = false;
         let nodes = &session.plan.segments[self.index].nodes;
         for (local, &node) in nodes.iter().enumerate() {
@@ -404,7 +397,7 @@ impl Segment {
                 let Some((port, event)) = session.next_event(node) else {
                     break;
                 };
-                let handled = self.call(session, spare, local, |node, outputs| {
+                let handled = self.call(session, local, |node, outputs| {
                     node.event(port as usize, event, outputs)
                 })?;
                 if !handled && event::kind::is_upstream(event.kind) {
@@ -412,7 +405,7 @@ impl Segment {
                 }
             }
             if session.nodes[node].take_due() {
-                wants_more |= self.tick(session, spare, node, end)?;
+                wants_more |= self.tick(session, node, end)?;
             }
         }
         Ok(wants_more)
@@ -433,7 +426,7 @@ impl Segment {
     }
 
     /// Ends the segment when nothing more can come in.
-    fn try_finish(&mut self, session: &Arc<Session>, spare: &mut Spare) -> Result<Next, Fault> {
+    fn try_finish(&mut self, session: &Arc<Session>) -> Result<Next, Fault> {
         let plan = &session.plan.segments[self.index];
         let root = plan.nodes[0];
         let mut finished = !session.plan.nodes[root].is_source || session.is_source_finished(root);
@@ -450,7 +443,7 @@ impl Segment {
                             return Ok(Next::Wait);
                         }
                         self.ended.push(at);
-                        self.end_port(session, spare, 0, to.port)?;
+                        self.end_port(session, 0, to.port)?;
                     }
                 }
             }
@@ -467,11 +460,11 @@ impl Segment {
                 session.notify(session.plan.channels[*channel].producer);
             }
         }
-        self.drain(session, spare)
+        self.drain(session)
     }
 
     /// Ends and drains the nodes in order, as far as there is room for what they still emit.
-    fn drain(&mut self, session: &Arc<Session>, spare: &mut Spare) -> Result<Next, Fault> {
+    fn drain(&mut self, session: &Arc<Session>) -> Result<Next, Fault> {
         let nodes = &session.plan.segments[self.index].nodes;
         while self.draining < nodes.len() {
             let local = self.draining;
@@ -485,29 +478,23 @@ impl Segment {
                     .link
                     .is_some_and(|link| local > 0 || session.plan.graph.links[link].feedback);
                 if ends {
-                    self.end_port(session, spare, local, port)?;
+                    self.end_port(session, local, port)?;
                 }
             }
-            self.call(session, spare, local, |node, outputs| node.drain(outputs))?;
+            self.call(session, local, |node, outputs| node.drain(outputs))?;
             self.draining += 1;
         }
         self.close_outlets(session);
         Ok(Next::Done)
     }
 
-    fn end_port(
-        &mut self,
-        session: &Arc<Session>,
-        spare: &mut Spare,
-        local: usize,
-        port: usize,
-    ) -> Result<(), Fault> {
+    fn end_port(&mut self, session: &Arc<Session>, local: usize, port: usize) -> Result<(), Fault> {
         let end = Event {
             kind: event::kind::END_OF_STREAM,
             stream: event::ALL_STREAMS,
             value: 0,
         };
-        self.call(session, spare, local, |node, outputs| {
+        self.call(session, local, |node, outputs| {
             node.event(port, end, outputs)
         })?;
         Ok(())

@@ -27,10 +27,7 @@ use crate::{
     },
     graph::{Entry, ParamValue, Plan, Route},
     observe::{Counter, LinkCounters, Report},
-    plugin::{
-        instance::{Failed, Instance, StateBlock},
-        outputs::Spare,
-    },
+    plugin::instance::{Failed, Instance, StateBlock},
     scheduler::{
         segment::{Fault, Segment},
         task::{Claim, Task},
@@ -277,11 +274,10 @@ impl Session {
                 claim.add(instance.map_err(|Failed(status)| Fault { node, status })?);
             }
         }
-        let mut spare = Spare::default();
         // From the sinks up: a source that begins to hand frames in finds the others ready.
         for (index, claim) in claims.iter_mut().enumerate().rev() {
             for local in (0..self.plan.segments[index].nodes.len()).rev() {
-                claim.start_node(self, &mut spare, local)?;
+                claim.start_node(self, local)?;
             }
         }
         Ok(())

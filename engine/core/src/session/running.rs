@@ -1,7 +1,7 @@
 //! How a session's segments come to run: from the queue, by a source's own thread, by a timer.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
@@ -12,7 +12,6 @@ use super::Session;
 use crate::{
     channel::Item,
     graph::Class,
-    plugin::outputs::Spare,
     scheduler::{
         segment::{Next, Segment},
         task::Claim,
@@ -27,27 +26,21 @@ const MAX_DIRECT_RUNS: usize = 4;
 thread_local! {
     /// Runs on this thread's stack.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// What runs on this thread keep their batches in; one for each run on the stack.
-    static SPARE: RefCell<Vec<Spare>> = const { RefCell::new(Vec::new()) };
 }
 
-/// This thread's arrays for one run; they go back when it ends, however it does.
-struct Run(Spare);
+/// A run on this thread's stack, until it ends, however it does.
+struct Deeper;
 
-impl Run {
-    fn begin() -> Run {
+impl Deeper {
+    fn begin() -> Deeper {
         DEPTH.set(DEPTH.get() + 1);
-        // A thread that is ending has none left.
-        let spare = SPARE.try_with(|all| all.borrow_mut().pop());
-        Run(spare.ok().flatten().unwrap_or_default())
+        Deeper
     }
 }
 
-impl Drop for Run {
+impl Drop for Deeper {
     fn drop(&mut self) {
         DEPTH.set(DEPTH.get() - 1);
-        let spare = std::mem::take(&mut self.0);
-        let _ = SPARE.try_with(|all| all.borrow_mut().push(spare));
     }
 }
 
@@ -77,7 +70,7 @@ impl Session {
     /// Runs a segment that was taken from the queue.
     pub(crate) fn run_queued(self: &Arc<Self>, segment: usize) {
         if let Some(claim) = self.segments[segment].claim_queued() {
-            self.run(segment, claim, |claim, spare| claim.run(self, spare));
+            self.run(segment, claim, |claim| claim.run(self));
         }
     }
 
@@ -86,11 +79,14 @@ impl Session {
         self: &Arc<Self>,
         segment: usize,
         mut claim: Claim<'_, Segment>,
-        f: impl FnOnce(&mut Segment, &mut Spare) -> Next,
+        f: impl FnOnce(&mut Segment) -> Next,
     ) {
         // A panic here is the engine's own bug, or a log subscriber's: it ends the session, and neither
         // the thread nor the claim is lost.
-        let next = catch_unwind(AssertUnwindSafe(|| f(&mut claim, &mut Run::begin().0)));
+        let next = catch_unwind(AssertUnwindSafe(|| {
+            let _deeper = Deeper::begin();
+            f(&mut claim)
+        }));
         let next = next.unwrap_or_else(|payload| {
             // Dropping the payload could panic again.
             std::mem::forget(payload);
@@ -118,9 +114,7 @@ impl Session {
             && self.engine.workers.driver().is_none()
             && let Some(claim) = self.segments[segment].claim_idle()
         {
-            self.run(segment, claim, |claim, spare| {
-                claim.run_tick(self, spare, node)
-            });
+            self.run(segment, claim, |claim| claim.run_tick(self, node));
         } else {
             self.call_soon(node);
         }
@@ -153,13 +147,14 @@ impl Session {
             .filter(|ingress| {
                 self.plan.segments[plan.segment].class == Class::Light
                     && self.ingress[*ingress].is_empty()
-                && self.engine.workers.driver().is_none()
+                    && self.engine.workers.driver().is_none()
                     && !self.is_source_finished(node)
                     && DEPTH.get() < MAX_DIRECT_RUNS
             });
         let taken = match (ingress, &mut given.claim) {
             (Some(ingress), Some(claim)) => {
-                claim.run_direct(self, &mut Run::begin().0, ingress, frames)
+                let _deeper = Deeper::begin();
+                claim.run_direct(self, ingress, frames)
             }
             _ => 0,
         };
