@@ -7,7 +7,7 @@
 
 mod support;
 
-use std::{hint::black_box, path::PathBuf, process::Command, time::Duration};
+use std::{hint::black_box, path::PathBuf, time::Duration};
 
 use criterion::Criterion;
 use levada_engine::{
@@ -17,29 +17,21 @@ use levada_engine::{
 };
 use levada_plugin::Frame;
 use support::{
-    AUDIO, Pass, frame, plugin,
+    AUDIO, Pass,
+    build::build,
+    frame, plugin,
     raw::RawChain,
     table::{self, Contender, cell, timed},
 };
 
-/// Builds the plugin with the profile of this program, and returns its library's path.
-fn build() -> PathBuf {
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--quiet", "--package"])
-        .arg("levada-bench-plugin")
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status()
-        .expect("cargo starts: it started this program");
-    assert!(built.success(), "the bench's plugin does not compile");
-    // This program lies in `deps`, beside whose parent the library is put.
-    let this = std::env::current_exe().expect("the system knows this program's path");
-    let folder = this.parent().and_then(|deps| deps.parent());
+/// Builds the plugin, and returns its library's path.
+fn library() -> PathBuf {
     let name = format!(
         "{}levada_bench_plugin{}",
         std::env::consts::DLL_PREFIX,
         std::env::consts::DLL_SUFFIX
     );
-    folder.expect("a program lies in a folder").join(name)
+    build(&["--package", "levada-bench-plugin"]).join(name)
 }
 
 #[inline(never)]
@@ -90,7 +82,7 @@ fn contenders<'a>(loaded: &levada_abi::Plugin, frame: &Frame) -> Vec<Contender<'
 fn main() {
     // The trial of a plugin starts this program again.
     trial::serve_if_asked();
-    let loaded = load(&build(), services::host()).unwrap_or_else(|error| panic!("{error}"));
+    let loaded = load(&library(), services::host()).unwrap_or_else(|error| panic!("{error}"));
     let frame = frame(&Pool::new(1 << 20), AUDIO);
     let mut contenders = contenders(&loaded.plugin, &frame);
 

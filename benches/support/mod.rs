@@ -9,6 +9,7 @@
 #![allow(dead_code)]
 
 pub mod arrivals;
+pub mod build;
 pub mod memory;
 pub mod nodes;
 mod pass;
