@@ -64,6 +64,8 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         &["run", "examples/tone.toml", "--no-such-flag"],
         &["run", "examples/tone.toml", "--listen", "nowhere"],
         &["run", "examples/tone.toml", "--duration", "soon"],
+        &["run", "examples/tone.toml", "--clock", "sundial"],
+        &["run", "examples/tone.toml", "--seed", "7"],
     ] {
         let output = run_to_end(arguments, LIMIT);
         fails_with(&output, 2);
@@ -210,6 +212,40 @@ fn the_tone_runs_through_the_loaded_plugin_without_a_copy_or_a_drop() {
     assert!(
         !output.stderr.contains('\u{1b}'),
         "colour codes in a pipe:\n{}",
+        output.stderr
+    );
+}
+
+#[test]
+fn a_run_on_a_virtual_clock_takes_no_time_and_repeats_by_its_seed_to_the_byte() {
+    let run = |more: &[&str], limit: Duration| {
+        let mut arguments = vec!["run", "examples/tone.toml", "--clock", "virtual", "--json"];
+        arguments.extend(["--duration", "2m"]);
+        arguments.extend(more);
+        let output = run_to_end(&arguments, limit);
+        assert!(output.status.success(), "{}", output.stderr);
+        output
+    };
+    let first = run(&[], BUILD_LIMIT);
+    let frames = &report(&first)["links"][1]["frames"];
+    assert_eq!(*frames, 2 * 60 * 50, "every block of 20 ms");
+    let (_, seed) = (first.stderr.split_once("--seed "))
+        .unwrap_or_else(|| panic!("no seed to repeat the run with: {}", first.stderr));
+    let seed = seed.split_whitespace().next().unwrap_or_default();
+    // Two minutes of sound within one of the test's.
+    assert_eq!(run(&["--seed", seed], LIMIT).stdout, first.stdout);
+}
+
+#[test]
+fn a_graph_that_needs_a_network_is_refused_on_a_virtual_clock() {
+    let output = run_to_end(
+        &["run", "examples/echo.toml", "--clock", "virtual"],
+        BUILD_LIMIT,
+    );
+    fails_with(&output, 1);
+    assert!(
+        output.stderr.contains("\"browser\"") && output.stderr.contains("real clock"),
+        "{}",
         output.stderr
     );
 }

@@ -4,6 +4,7 @@ pub mod check;
 pub mod inspect;
 pub mod run;
 pub mod signal;
+mod virtual_run;
 
 use std::{io::Write, path::Path, process::ExitCode};
 

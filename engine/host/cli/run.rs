@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum, error::ErrorKind};
 use levada::{
     Loss, WebRtcConfig,
     engine::{Engine, EngineConfig, Report, graph::Plan},
@@ -12,15 +12,19 @@ use levada::{
 };
 use tokio::sync::oneshot;
 
-use super::{Failure, Outcome, load, print_json, say};
+use super::{Failure, Outcome, load, print_json, say, virtual_run};
 
 /// How long a session may drain at the end.
-const DRAIN: Duration = Duration::from_secs(10);
+pub const DRAIN: Duration = Duration::from_secs(10);
 
 /// Runs a graph and says what it did.
 ///
 /// It runs until it ends by itself, the duration is over, or Ctrl-C. A graph with WebRTC nodes is a template: the command starts a web server, prints its URL, and gives
 /// every browser that opens it a session of its own.
+///
+/// With --clock virtual, a graph without WebRTC nodes runs as fast as its nodes work: a tone of a minute takes
+/// less than a second. All happens on one thread, in an order drawn from --seed; the same seed repeats the
+/// run, call by call, so that what went wrong once can be looked at again.
 #[derive(Args)]
 pub struct Run {
     /// The graph file, such as examples/echo.toml.
@@ -31,9 +35,15 @@ pub struct Run {
     /// Sets a param, as `node.param=value`; may be repeated.
     #[arg(long, value_name = "NODE.PARAM=VALUE")]
     set: Vec<String>,
-    /// Ends the run after this time, such as `10s`, `500ms` or `2m`.
+    /// Ends the run after this time of its clock, such as `10s`, `500ms` or `2m`.
     #[arg(long, value_parser = duration, value_name = "TIME")]
     duration: Option<Duration>,
+    /// The clock that the graph follows.
+    #[arg(long, value_enum, default_value = "real")]
+    clock: Clock,
+    /// With --clock virtual: the number that the order is drawn from. Without it one is chosen and printed.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
     /// Prints the final report as JSON on stdout.
     #[arg(long)]
     json: bool,
@@ -41,6 +51,27 @@ pub struct Run {
     /// repeated.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Clock {
+    /// The time of day; a graph runs at its pace
+    Real,
+    /// Time that passes as fast as the nodes work; a seed repeats the run
+    Virtual,
+}
+
+impl Run {
+    /// Ends the program where flags do not go together.
+    fn check_usage(&self) {
+        if self.seed.is_some() && self.clock == Clock::Real {
+            let wrong =
+                "--seed goes with --clock virtual only: the real clock's order is nobody's choice";
+            Run::augment_args(clap::Command::new("levada run"))
+                .error(ErrorKind::ArgumentConflict, wrong)
+                .exit();
+        }
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -78,7 +109,14 @@ pub async fn ctrl_c() {
 }
 
 pub fn run(args: &Run) -> Outcome {
+    args.check_usage();
     let plan = load(&args.graph, &args.set, false)?.plan;
+    if args.clock == Clock::Virtual {
+        let seed = args.seed.unwrap_or_else(virtual_run::draw_seed);
+        let finished = virtual_run::run(&plan, seed, args.duration)?;
+        tell(args, &finished.report, Some(seed))?;
+        return finished.stuck.map_or(Ok(()), Err);
+    }
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::new)?;
     let engine = Engine::start(&EngineConfig::default()).map_err(Failure::new)?;
     let report = runtime.block_on(async {
@@ -88,9 +126,19 @@ pub fn run(args: &Run) -> Outcome {
             once(args, &plan, &engine).await
         }
     })?;
-    say(&report::run(&report));
+    tell(args, &report, None)
+}
+
+/// Prints what a run did, and fails where the graph did.
+fn tell(args: &Run, report: &Report, seed: Option<u64>) -> Outcome {
+    say(&report::run(report));
+    if let Some(seed) = seed {
+        say(&format!(
+            "virtual clock: --clock virtual --seed {seed} repeats this run"
+        ));
+    }
     if args.json {
-        print_json(&report)?;
+        print_json(report)?;
     }
     // A template serves many peers, and one of them failing is in the report; a graph that runs once
     // and fails has not done what was asked.
