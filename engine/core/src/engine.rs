@@ -62,6 +62,13 @@ impl Shared {
             .map_or_else(clock::now_ns, Driver::now_ns)
     }
 
+    /// How many frames a call may take: `most`, or on a virtual clock what the seed says.
+    pub fn batch_limit(&self, most: usize) -> usize {
+        self.workers
+            .driver()
+            .map_or(most, |driver| driver.batch_limit(most))
+    }
+
     /// The vtable that the nodes of this engine's sessions are given.
     pub fn host(&self) -> &'static HostVTable {
         self.workers

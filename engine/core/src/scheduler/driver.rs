@@ -147,6 +147,11 @@ impl Driver {
         }
     }
 
+    /// Draws how many frames a call may take, from 1 to `most`.
+    pub fn batch_limit(&self, most: usize) -> usize {
+        1 + lock(&self.queue).random.below(most)
+    }
+
     /// Draws a segment that is queued, and how long its run takes.
     fn pick(&self) -> Option<(Runnable, i64)> {
         let mut queue = lock(&self.queue);

@@ -223,7 +223,8 @@ impl Segment {
             if !has_any {
                 continue;
             }
-            let count = self.room(session, need).min(self.batch);
+            let most = session.engine.batch_limit(self.batch);
+            let count = self.room(session, need).min(most);
             if count == 0 {
                 // Where there is room by now after all, the next round takes the frames.
                 if self.wait_for_room(session, need, 1) {
