@@ -82,6 +82,19 @@ pub fn run(report: &Report) -> String {
         ]);
     }
     text.push_str(&table(&rows, 1));
+    for leak in &report.leaks {
+        let buffers = if leak.buffers == 1 {
+            "buffer"
+        } else {
+            "buffers"
+        };
+        let _ = writeln!(
+            text,
+            "still held after the end: {} {buffers}, {} bytes, by node \"{}\" (type {}, plugin {}); the node leaks \
+             them, unless the application keeps its frames",
+            leak.buffers, leak.bytes, leak.node, leak.type_name, leak.plugin
+        );
+    }
     text
 }
 
@@ -223,7 +236,27 @@ fn direction(port: &PortInfo) -> String {
 
 #[cfg(test)]
 mod tests {
+    use levada_engine::Leak;
+
     use super::*;
+
+    #[test]
+    fn a_leak_is_one_line_that_names_node_type_plugin_buffers_and_bytes() {
+        let report = Report {
+            leaks: vec![Leak {
+                node: "thief".into(),
+                type_name: "keep".into(),
+                plugin: "kept".into(),
+                buffers: 3,
+                bytes: 12288,
+            }],
+            ..Report::default()
+        };
+        let line = "still held after the end: 3 buffers, 12288 bytes, by node \"thief\" (type keep, plugin kept); \
+                    the node leaks them, unless the application keeps its frames";
+        assert_eq!(run(&report).lines().last(), Some(line));
+        assert!(!run(&Report::default()).contains("still held"));
+    }
 
     #[test]
     fn columns_line_up() {

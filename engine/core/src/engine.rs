@@ -12,6 +12,7 @@ use crate::{
     clock,
     frame::pool::Pool,
     graph::Plan,
+    observe::Report,
     scheduler::{
         driver::Driver,
         timers::TooManyJobs,
@@ -168,5 +169,15 @@ impl Engine {
         if let Some(driver) = self.0.workers.driver() {
             driver.add_session(session);
         }
+    }
+
+    /// Looks again at what a report calls leaks: a buffer that was still on its way out when its
+    /// session ended (in a socket's queue, on another thread) may have been released since.
+    ///
+    /// `report` is the sum over all sessions of this engine, which are instances of one graph and have
+    /// all ended.
+    pub fn update_leaks(&self, report: &mut Report) {
+        report.set_held(&self.0.pool.held());
+        report.set_ended();
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use crate::graph::Plan;
+use crate::{frame::pool::Held, graph::Plan};
 
 /// A count with one writer at a time.
 #[derive(Default)]
@@ -60,6 +60,25 @@ pub struct Report {
     pub links: Vec<LinkReport>,
     /// Payload bytes that the nodes declared to have copied.
     pub bytes_copied: u64,
+    /// After the end: nodes whose buffers are still held, in the graph's order. A node that ended has
+    /// leaked them, unless the application keeps frames of its own accord.
+    pub leaks: Vec<Leak>,
+}
+
+/// Buffers of the engine's pool that were not released when their session had ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Leak {
+    /// The node that had them last.
+    pub node: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_name: String,
+    /// The plugin that offers the type.
+    pub plugin: String,
+    /// How many buffers.
+    pub buffers: u64,
+    /// Bytes that they take from the pool.
+    pub bytes: u64,
 }
 
 /// What a node did.
@@ -83,6 +102,10 @@ pub struct NodeReport {
     pub dropped: u64,
     /// Payload bytes that it declared to have copied.
     pub bytes_copied: u64,
+    /// Buffers of the engine's pool that it holds: those that it was loaned, or given last.
+    pub held_buffers: u64,
+    /// Bytes that these take from the pool.
+    pub held_bytes: u64,
 }
 
 /// What a link did.
@@ -129,6 +152,29 @@ impl Plan {
 }
 
 impl Report {
+    /// Says what each node holds now.
+    pub(crate) fn set_held(&mut self, held: &[Held]) {
+        for (index, node) in self.nodes.iter_mut().enumerate() {
+            let held = held.iter().find(|held| held.node == index);
+            node.held_buffers = held.map_or(0, |held| held.buffers);
+            node.held_bytes = held.map_or(0, |held| held.bytes);
+        }
+    }
+
+    /// Says that all nodes are gone, so that what they hold is a leak.
+    pub(crate) fn set_ended(&mut self) {
+        let holding = self.nodes.iter().filter(|node| node.held_buffers > 0);
+        self.leaks = holding
+            .map(|node| Leak {
+                node: node.name.clone(),
+                type_name: node.type_name.clone(),
+                plugin: node.plugin.clone(),
+                buffers: node.held_buffers,
+                bytes: node.held_bytes,
+            })
+            .collect();
+    }
+
     /// Adds another session's figures of the same graph.
     pub fn add(&mut self, other: &Report) {
         self.sessions += other.sessions;
@@ -141,10 +187,63 @@ impl Report {
             mine.unlinked += theirs.unlinked;
             mine.dropped += theirs.dropped;
             mine.bytes_copied += theirs.bytes_copied;
+            mine.held_buffers += theirs.held_buffers;
+            mine.held_bytes += theirs.held_bytes;
         }
         for (mine, theirs) in self.links.iter_mut().zip(&other.links) {
             mine.frames += theirs.frames;
             mine.dropped += theirs.dropped;
         }
+        for theirs in &other.leaks {
+            match self.leaks.iter_mut().find(|leak| leak.node == theirs.node) {
+                Some(mine) => {
+                    mine.buffers += theirs.buffers;
+                    mine.bytes += theirs.bytes;
+                }
+                None => self.leaks.push(theirs.clone()),
+            }
+        }
+        let place = |leak: &Leak| self.nodes.iter().position(|node| node.name == leak.node);
+        self.leaks.sort_by_key(place);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn ended(held: &[(usize, u64)]) -> Report {
+        let nodes = ["camera", "thief"].map(|name| NodeReport {
+            name: name.into(),
+            ..NodeReport::default()
+        });
+        let mut report = Report {
+            nodes: nodes.into(),
+            ..Report::default()
+        };
+        let held = held.iter().map(|&(node, buffers)| Held {
+            node,
+            buffers,
+            bytes: buffers * 256,
+        });
+        report.set_held(&held.collect::<Vec<_>>());
+        report.set_ended();
+        report
+    }
+
+    #[test]
+    fn leaks_of_several_sessions_add_up_by_node() {
+        let mut total = ended(&[]);
+        assert_eq!(total.leaks, []);
+        for session in [ended(&[(1, 2)]), ended(&[]), ended(&[(0, 1), (1, 3)])] {
+            total.add(&session);
+        }
+        let leaks: Vec<_> = total
+            .leaks
+            .iter()
+            .map(|l| (&*l.node, l.buffers, l.bytes))
+            .collect();
+        assert_eq!(leaks, [("camera", 1, 256), ("thief", 5, 5 * 256)]);
+        assert_eq!(total.nodes[1].held_buffers, 5);
     }
 }

@@ -20,7 +20,9 @@ use levada_abi::{
 };
 
 use crate::{
-    clock, log,
+    clock,
+    frame::pool::Holder,
+    log,
     session::{Session, handles},
 };
 
@@ -121,7 +123,10 @@ unsafe extern "C" fn loan(
     out: *mut Buffer,
 ) -> Status {
     guarded(Status::FAILED, || {
-        let answer = handles::with(node, |session, _| session.pool().loan(len));
+        let answer = handles::with(node, |session, node| {
+            let holder = Holder::node(session.id(), node);
+            session.pool().loan_for(len, holder)
+        });
         match answer {
             Some(Ok(buffer)) => {
                 // SAFETY: `out` is writable and holds a buffer, which is dropped.

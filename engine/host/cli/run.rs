@@ -119,13 +119,15 @@ pub fn run(args: &Run) -> Outcome {
     }
     let runtime = tokio::runtime::Runtime::new().map_err(Failure::new)?;
     let engine = Engine::start(&EngineConfig::default()).map_err(Failure::new)?;
-    let report = runtime.block_on(async {
+    let mut report = runtime.block_on(async {
         if plan.is_template() {
-            serve(args, plan, engine).await
+            serve(args, plan, engine.clone()).await
         } else {
             once(args, &plan, &engine).await
         }
     })?;
+    // By now the connections are closed as well, and with them what was still to be sent.
+    engine.update_leaks(&mut report);
     tell(args, &report, None)
 }
 

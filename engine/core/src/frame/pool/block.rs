@@ -12,8 +12,10 @@ use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
 
 use levada_abi::{Buffer, BufferVTable, RawBuffer, Text};
 
-use super::{Inner, shelf};
-use crate::sync::{Arc, AtomicPtr, AtomicU32, AtomicUsize, Ordering, alloc_zeroed, dealloc, fence};
+use super::{Inner, Pool, holder::Holder, shelf};
+use crate::sync::{
+    Arc, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, alloc_zeroed, dealloc, fence,
+};
 
 /// Payloads begin at a multiple of this: a cache line, and enough for any vector instruction.
 const ALIGN: usize = 64;
@@ -23,7 +25,9 @@ const ALIGN: usize = 64;
 #[repr(C, align(64))]
 pub(super) struct Header {
     /// Buffers that refer to the block; 0 while it is not on loan.
-    references: AtomicUsize,
+    pub references: AtomicUsize,
+    /// While it is on loan: whose it is.
+    pub holder: AtomicU64,
     /// Where the payload begins, inside `memory`.
     payload: AtomicPtr<u8>,
     /// As allocated.
@@ -46,6 +50,7 @@ impl Header {
     pub fn new(number: u32) -> Header {
         Header {
             references: AtomicUsize::new(0),
+            holder: AtomicU64::new(Holder::NOBODY.bits()),
             payload: AtomicPtr::new(std::ptr::null_mut()),
             memory: AtomicPtr::new(std::ptr::null_mut()),
             pool: AtomicPtr::new(std::ptr::null_mut()),
@@ -54,6 +59,11 @@ impl Header {
             class: AtomicU32::new(0),
             number,
         }
+    }
+
+    /// Bytes of the block's memory.
+    pub fn size(&self) -> usize {
+        1 << self.class.load(Ordering::Relaxed)
     }
 }
 
@@ -101,15 +111,12 @@ impl Block {
         unsafe { self.0.as_ref() }
     }
 
-    /// Bytes of its memory.
-    pub fn size(&self) -> usize {
-        1 << self.header().class.load(Ordering::Relaxed)
-    }
-
     /// Makes it a unique buffer of its first `len` bytes, which is not more than it has.
-    pub fn lend(self, len: usize) -> Buffer {
+    pub fn lend(self, len: usize, holder: Holder) -> Buffer {
         let header = self.header();
-        header.references.store(1, Ordering::Relaxed);
+        header.set_holder(holder);
+        // Release, with the Acquire in `Header::loan`: who sees the loan sees whose it is.
+        header.references.store(1, Ordering::Release);
         let raw = RawBuffer {
             ptr: header.payload.load(Ordering::Relaxed),
             len,
@@ -158,6 +165,20 @@ impl Block {
             (*pool).bytes.fetch_sub(1 << class, Ordering::Relaxed);
             Arc::decrement_strong_count(pool);
         }
+    }
+}
+
+impl Pool {
+    /// The header of a buffer on loan from this pool.
+    pub(super) fn header<'b>(&self, buffer: &'b Buffer) -> Option<&'b Header> {
+        let raw = buffer.raw();
+        if !std::ptr::eq(raw.vtable, &raw const VTABLE) {
+            return None;
+        }
+        // SAFETY: the vtable says that a pool made the buffer, whose reference keeps the header.
+        let header = unsafe { header(raw.owner) };
+        let pool = header.pool.load(Ordering::Relaxed).cast_const();
+        std::ptr::eq(pool, Arc::as_ptr(&self.inner)).then_some(header)
     }
 }
 

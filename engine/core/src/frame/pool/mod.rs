@@ -9,16 +9,21 @@
 //! needed since the call before, and a loan that finds the limit reached gives back what waits in
 //! other classes first. What is freed goes back to the allocator.
 //!
+//! Every buffer on loan is attributed to the node that holds it, so that a leak has a name; see
+//! [`Holder`].
+//!
 //! The last handle to go closes the shelves and frees what waits on them. A buffer may outlive them,
 //! its pool and its engine; its last release frees it then.
 
 mod block;
 mod headers;
+mod holder;
 mod shelf;
 mod trim;
 
 use levada_abi::Buffer;
 
+pub use self::holder::{Held, Holder};
 use self::{
     block::Block,
     headers::{Headers, MAX_BLOCKS},
@@ -112,6 +117,15 @@ impl Pool {
     /// When `len` is beyond 64 MiB, or all memory up to the limit is out on loan.
     #[inline]
     pub fn loan(&self, len: usize) -> Result<Buffer, Exhausted> {
+        self.loan_for(len, Holder::NOBODY)
+    }
+
+    /// As [`Pool::loan`], to a node: the buffer counts as held by `holder`.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub fn loan_for(&self, len: usize, holder: Holder) -> Result<Buffer, Exhausted> {
         let inner = &*self.inner;
         let block = class_of(len).and_then(|class| {
             inner
@@ -120,7 +134,7 @@ impl Pool {
                 .or_else(|| self.allocate(class))
         });
         match block {
-            Some(block) => Ok(block.lend(len)),
+            Some(block) => Ok(block.lend(len, holder)),
             None => Err(Exhausted {
                 wanted: len,
                 limit: inner.limit,

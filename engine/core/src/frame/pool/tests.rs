@@ -1,3 +1,5 @@
+use levada_abi::Frame;
+
 use super::*;
 
 #[test]
@@ -149,6 +151,60 @@ fn trim_gives_back_all_that_waits_and_nothing_that_is_on_loan() {
     assert_eq!(pool.trim(), 512 + (128 << 10));
     assert_eq!(pool.bytes(), 512);
     assert_eq!(kept.as_slice(), [0; 300]);
+}
+
+fn held(node: usize, buffers: u64, bytes: u64) -> Held {
+    Held {
+        node,
+        buffers,
+        bytes,
+    }
+}
+
+#[test]
+fn what_a_session_holds_is_told_by_node() {
+    let pool = Pool::new(1 << 20);
+    let loan = |session, node, len| {
+        let buffer = pool.loan_for(len, Holder::node(session, node));
+        buffer.expect("room")
+    };
+    let (a, b, c) = (loan(7, 2, 3000), loan(7, 0, 10), loan(7, 2, 256));
+    let (other, application) = (loan(8, 2, 10), pool.loan(10).expect("room"));
+    let shared = a.clone();
+    assert_eq!(pool.held_by(7), [held(0, 1, 256), held(2, 2, 4096 + 256)]);
+    assert_eq!(pool.held_by(8), [held(2, 1, 256)]);
+    assert_eq!(pool.held_by(9), []);
+    assert_eq!(pool.held(), [held(0, 1, 256), held(2, 3, 4096 + 512)]);
+    drop((a, b, c));
+    assert_eq!(pool.held_by(7), [held(2, 1, 4096)], "the clone holds it");
+    drop((shared, other, application));
+    assert_eq!(pool.held(), []);
+}
+
+#[test]
+fn a_buffer_is_attributed_to_the_node_that_was_given_it() {
+    let (pool, other_pool) = (Pool::new(1 << 20), Pool::new(1 << 20));
+    let frame = |buffer| Frame {
+        buffer,
+        ..Frame::default()
+    };
+    let [source, thief] = [0, 1].map(|node| Holder::node(3, node));
+    let frames = [
+        frame(pool.loan_for(10, source).expect("room")),
+        Frame::default(),
+        frame(other_pool.loan_for(10, source).expect("room")),
+        frame(pool.loan_for(10, source).expect("room")),
+    ];
+    pool.attribute(&frames[..3], thief);
+    assert_eq!(pool.held_by(3), [held(0, 1, 256), held(1, 1, 256)]);
+    assert_eq!(other_pool.held_by(3), [held(0, 1, 256)], "not this pool's");
+    drop(frames);
+    let _again = pool.loan(10).expect("room");
+    assert_eq!(
+        pool.held_by(3),
+        [],
+        "a new loan is nobody's but its borrower's"
+    );
 }
 
 #[test]

@@ -77,7 +77,7 @@ impl Inner {
             let Some(block) = slots.idle.take(&self.headers) else {
                 return bytes;
             };
-            bytes += block.size();
+            bytes += block.header().size();
             slots.free(block);
         }
     }
