@@ -388,6 +388,7 @@ impl Session {
             node.frames_out =
                 node.unlinked + sent.map(|link| report.links[*link].frames).sum::<u64>();
         }
+        report.set_held(&self.pool().held_by(self.id));
         report.sessions = 1;
         report.failed = u64::from(self.failure.get().is_some());
         report.seconds = (self.now_ns() - self.started_ns) as f64 / 1e9;
@@ -478,9 +479,11 @@ impl Session {
         // Only now is it certain that no source hands in any more.
         (0..self.ingress.len()).for_each(|ingress| self.drop_ingress(ingress));
         self.release_handles();
+        let mut report = self.report();
+        report.set_ended();
         let ended = Ended {
             session: self.id,
-            report: self.report(),
+            report,
             error: self.failure.get().cloned(),
         };
         debug!(
