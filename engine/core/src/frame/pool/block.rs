@@ -28,6 +28,8 @@ pub(super) struct Header {
     pub references: AtomicUsize,
     /// While it is on loan: whose it is.
     pub holder: AtomicU64,
+    /// How many times the block has been lent.
+    loans: AtomicU64,
     /// Where the payload begins, inside `memory`.
     payload: AtomicPtr<u8>,
     /// As allocated.
@@ -51,6 +53,7 @@ impl Header {
         Header {
             references: AtomicUsize::new(0),
             holder: AtomicU64::new(Holder::NOBODY.bits()),
+            loans: AtomicU64::new(0),
             payload: AtomicPtr::new(std::ptr::null_mut()),
             memory: AtomicPtr::new(std::ptr::null_mut()),
             pool: AtomicPtr::new(std::ptr::null_mut()),
@@ -114,6 +117,8 @@ impl Block {
     /// Makes it a unique buffer of its first `len` bytes, which is not more than it has.
     pub fn lend(self, len: usize, holder: Holder) -> Buffer {
         let header = self.header();
+        let loans = header.loans.load(Ordering::Relaxed);
+        header.loans.store(loans.wrapping_add(1), Ordering::Relaxed);
         header.set_holder(holder);
         // Release, with the Acquire in `Header::loan`: who sees the loan sees whose it is.
         header.references.store(1, Ordering::Release);
@@ -168,7 +173,22 @@ impl Block {
     }
 }
 
+/// One loan of a pool: the memory from when it was lent to its last release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LoanId {
+    block: u32,
+    loan: u64,
+}
+
 impl Pool {
+    /// Which loan of this pool a buffer is, or is a part or a clone of.
+    pub(crate) fn loan_id(&self, buffer: &Buffer) -> Option<LoanId> {
+        self.header(buffer).map(|header| LoanId {
+            block: header.number,
+            loan: header.loans.load(Ordering::Relaxed),
+        })
+    }
+
     /// The header of a buffer on loan from this pool.
     pub(super) fn header<'b>(&self, buffer: &'b Buffer) -> Option<&'b Header> {
         let raw = buffer.raw();

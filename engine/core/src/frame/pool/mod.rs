@@ -23,6 +23,7 @@ mod trim;
 
 use levada_abi::Buffer;
 
+pub(crate) use self::block::LoanId;
 pub use self::holder::{Held, Holder};
 use self::{
     block::Block,
