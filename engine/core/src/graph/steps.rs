@@ -1,8 +1,11 @@
 //! [`Step`]: what running a node needs to know of the plan, laid out so that a hop reads little.
 //!
 //! There is a step for each linked input. A straight run of nodes that only edit frames in place goes
-//! from step to step by [`Step::next`] and reads nothing else of the plan; every other way out of a
-//! node is in its output's [`Target`]s.
+//! from step to step ([`Step::goes_on`]) and reads nothing else of the plan; every other way out of a
+//! node is in its output's [`Target`]s. The steps of such a run lie one behind the other, so that the
+//! next one is found without reading this one.
+
+use std::collections::HashSet;
 
 use super::{
     PortRef, Route,
@@ -21,13 +24,12 @@ pub(crate) struct Step {
     pub port: u32,
     /// The output for what is left of the batch, or [`NONE`].
     pub forwards_to: u32,
-    /// The step that what is left goes to, where that output has one link and it leads within the
-    /// segment; otherwise [`NONE`].
-    pub next: u32,
-    /// With `next`: that link.
-    pub link: u32,
+    /// What is left goes to the step behind this one: that output has one link, and it leads there.
+    pub goes_on: bool,
     /// The node only looks.
     pub looks: bool,
+    /// With `goes_on`: that link.
+    pub link: u32,
 }
 
 /// Where a link leads.
@@ -50,13 +52,24 @@ pub(crate) enum To {
 impl Plan {
     /// Numbers the steps and fills in where each output leads; routes and channels are settled.
     pub(super) fn add_steps(&mut self) {
+        let is_input = |at: &PortRef| self.port(*at).link.is_some();
+        let ports =
+            |node: usize| (0..self.nodes[node].ports.len()).map(move |port| PortRef { node, port });
         let inputs: Vec<PortRef> = (0..self.nodes.len())
-            .flat_map(|node| {
-                (0..self.nodes[node].ports.len()).map(move |port| PortRef { node, port })
-            })
-            .filter(|at| self.port(*at).link.is_some())
+            .flat_map(ports)
+            .filter(is_input)
             .collect();
-        for (step, at) in inputs.iter().enumerate() {
+        // Each run from its first step; an input has one link, so no step is in two runs.
+        let followers: HashSet<PortRef> = inputs
+            .iter()
+            .filter_map(|at| self.follower(*at))
+            .map(|(_, at)| at)
+            .collect();
+        let heads = inputs.iter().copied().filter(|at| !followers.contains(at));
+        let follow =
+            |head| std::iter::successors(Some(head), |at| self.follower(*at).map(|(_, at)| at));
+        let order: Vec<PortRef> = heads.flat_map(follow).collect();
+        for (step, at) in order.iter().enumerate() {
             self.nodes[at.node].ports[at.port].step = step;
         }
         for node in 0..self.nodes.len() {
@@ -66,7 +79,18 @@ impl Plan {
                 self.nodes[node].ports[port].targets = targets;
             }
         }
-        self.steps = inputs.into_iter().map(|at| self.step(at)).collect();
+        self.steps = order.into_iter().map(|at| self.step(at)).collect();
+    }
+
+    /// The input that a batch goes on to in place, with the link: where the output that this input
+    /// forwards to has one link, and it leads within the segment.
+    fn follower(&self, at: PortRef) -> Option<(usize, PortRef)> {
+        let out = &self.nodes[at.node].ports[self.port(at).forwards_to?];
+        let &[link] = &*out.links else {
+            return None;
+        };
+        let is_inline = self.routes[link] == Route::Inline && out.max_out > 0;
+        is_inline.then(|| (link, self.graph.links[link].to))
     }
 
     fn port(&self, at: PortRef) -> &PlanPort {
@@ -89,27 +113,15 @@ impl Plan {
     fn step(&self, at: PortRef) -> Step {
         let node = &self.nodes[at.node];
         let input = &node.ports[at.port];
-        let out = input.forwards_to.map(|out| &node.ports[out]);
-        let (next, link) = match out.map(|out| (out.max_out, &*out.targets)) {
-            Some((
-                1..,
-                [
-                    Target {
-                        link,
-                        to: To::Step(step) | To::Look(step),
-                    },
-                ],
-            )) => (*step as u32, *link as u32),
-            _ => (NONE, NONE),
-        };
+        let follower = self.follower(at);
         Step {
             node: at.node as u32,
             local: node.local as u32,
             port: at.port as u32,
             forwards_to: input.forwards_to.map_or(NONE, |out| out as u32),
-            next,
-            link,
+            goes_on: follower.is_some(),
             looks: input.read_only,
+            link: follower.map_or(NONE, |(link, _)| link as u32),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::graph::Plan;
 const MAX_SIGNALS: usize = 256;
 
 /// Frames that a call emitted at one port one after the other, and the event behind them.
+#[derive(Default)]
 pub(crate) struct Emitted {
     pub port: usize,
     pub frames: Vec<Frame>,
@@ -25,7 +26,9 @@ pub(crate) struct Outputs<'a> {
     node: usize,
     /// Frames that the running call was given.
     batch: usize,
+    /// The first `used` are what the call emitted, in order; the others are empty.
     list: Vec<Emitted>,
+    used: usize,
 }
 
 impl<'a> Outputs<'a> {
@@ -36,6 +39,7 @@ impl<'a> Outputs<'a> {
             node,
             batch,
             list: Vec::new(),
+            used: 0,
         }
     }
 
@@ -49,17 +53,32 @@ impl<'a> Outputs<'a> {
     /// Whether the call emitted nothing.
     #[inline]
     pub fn is_untouched(&self) -> bool {
-        self.list.is_empty()
+        self.used == 0
     }
 
-    /// Takes what the call emitted.
-    pub fn take(self) -> Vec<Emitted> {
-        self.list
+    /// What the call emitted, in order.
+    pub fn emitted(&self) -> &[Emitted] {
+        &self.list[..self.used]
     }
 
-    /// Releases what the call emitted.
-    pub fn discard(self) {
-        spare::give_list(self.list);
+    /// The same, to be taken out.
+    pub fn emitted_mut(&mut self) -> &mut [Emitted] {
+        &mut self.list[..self.used]
+    }
+
+    /// Frames that a port of the node may put out in this call beyond what it emitted.
+    pub fn left(&self, port: usize) -> usize {
+        let limit = self.limit(port).unwrap_or(0);
+        let emitted = self.emitted().iter().filter(|e| e.port == port);
+        limit.saturating_sub(emitted.map(|e| e.frames.len() + e.unlinked).sum())
+    }
+
+    /// Releases what is left of what the call emitted.
+    pub fn clear(&mut self) {
+        for emitted in &mut self.list[..self.used] {
+            emitted.frames.clear();
+        }
+        self.used = 0;
     }
 
     /// Frames that a call may put out at a port of the node.
@@ -71,32 +90,33 @@ impl<'a> Outputs<'a> {
 
     /// The part of the list that a port's next frame or event belongs to.
     fn entry(&mut self, port: usize) -> &mut Emitted {
-        let at = self.list.iter().rposition(|e| e.port == port);
-        let at = at
-            .filter(|at| self.list[*at].then.is_none())
-            .unwrap_or_else(|| {
-                if self.list.capacity() == 0 {
-                    self.list = spare::take_list();
-                }
-                self.list.push(Emitted {
-                    port,
-                    frames: spare::take(),
-                    unlinked: 0,
-                    then: None,
-                });
-                self.list.len() - 1
-            });
+        let last = self.emitted().iter().rposition(|e| e.port == port);
+        let at = last.filter(|at| self.list[*at].then.is_none());
+        let at = at.unwrap_or_else(|| self.add_entry(port));
         &mut self.list[at]
     }
 
+    fn add_entry(&mut self, port: usize) -> usize {
+        if self.list.capacity() == 0 {
+            self.list = spare::take_list();
+        }
+        if self.used == self.list.len() {
+            self.list.push(Emitted::default());
+        }
+        let entry = &mut self.list[self.used];
+        (entry.port, entry.unlinked, entry.then) = (port, 0, None);
+        self.used += 1;
+        self.used - 1
+    }
+
     fn emit(&mut self, port: usize, slot: &mut Frame) -> Status {
-        let Some(limit) = self.limit(port) else {
+        if self.limit(port).is_none() {
             return Status::INVALID;
-        };
+        }
         if slot.is_empty_slot() {
             return Status::OK;
         }
-        if emitted(&self.list, port) >= limit {
+        if self.left(port) == 0 {
             return Status::FULL;
         }
         let is_linked = !self.plan.nodes[self.node].ports[port].links.is_empty();
@@ -114,7 +134,8 @@ impl<'a> Outputs<'a> {
         if !event::kind::is_in_band(event.kind) || self.limit(port).is_none() {
             return Status::INVALID;
         }
-        if self.list.iter().filter(|e| e.then.is_some()).count() >= MAX_SIGNALS {
+        let signals = self.emitted().iter().filter(|e| e.then.is_some());
+        if signals.count() >= MAX_SIGNALS {
             return Status::FULL;
         }
         self.entry(port).then = Some(event);
@@ -122,12 +143,14 @@ impl<'a> Outputs<'a> {
     }
 }
 
-/// Frames in the list at a port.
-pub(crate) fn emitted(list: &[Emitted], port: usize) -> usize {
-    list.iter()
-        .filter(|e| e.port == port)
-        .map(|e| e.frames.len() + e.unlinked)
-        .sum()
+impl Drop for Outputs<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.list.capacity() > 0 {
+            self.clear();
+            spare::give_list(std::mem::take(&mut self.list));
+        }
+    }
 }
 
 /// `emit` of a [`Context`](levada_abi::Context) whose `call` is an [`Outputs`].

@@ -41,20 +41,14 @@ pub(crate) fn give(mut frames: Vec<Frame>) {
     with(|spare| spare.frames.push(frames));
 }
 
-/// An empty list of what a call emits.
+/// A list of what a call emits, all of its entries without frames.
 pub(super) fn take_list() -> Vec<Emitted> {
     with(|spare| spare.lists.pop())
         .flatten()
         .unwrap_or_default()
 }
 
-/// The same as [`give`] for such a list.
-pub(crate) fn give_list(mut list: Vec<Emitted>) {
-    if list.capacity() == 0 {
-        return;
-    }
-    for emitted in list.drain(..) {
-        give(emitted.frames);
-    }
+/// Keeps such a list, with the arrays of its entries.
+pub(super) fn give_list(list: Vec<Emitted>) {
     with(|spare| spare.lists.push(list));
 }

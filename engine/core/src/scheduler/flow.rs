@@ -15,7 +15,7 @@ use crate::{
     graph::{NONE, Target, To},
     plugin::{
         instance::{Failed, Instance},
-        outputs::{Emitted, Outputs, emitted},
+        outputs::Outputs,
         spare,
     },
     session::Session,
@@ -34,15 +34,11 @@ impl Segment {
         match f(&mut self.nodes[local], &mut outputs) {
             Ok(answer) => {
                 if !outputs.is_untouched() {
-                    let list = outputs.take();
-                    self.flush(session, node, 1, list, None)?;
+                    self.flush(session, node, &mut outputs)?;
                 }
                 Ok(answer)
             }
-            Err(Failed(status)) => {
-                outputs.discard();
-                Err(Fault { node, status })
-            }
+            Err(Failed(status)) => Err(Fault { node, status }),
         }
     }
 
@@ -57,101 +53,67 @@ impl Segment {
             return Ok(());
         }
         let plan = &*session.plan;
+        let (steps, counters) = (&*plan.steps, &*session.link_counters);
         let mut outputs = Outputs::new(plan, 0, 0);
         loop {
-            let step = &plan.steps[at];
-            outputs.arm(step.node as usize, frames.len());
-            let node = &mut self.nodes[step.local as usize];
-            let status = if step.looks {
-                node.observe(step.port, frames, &mut outputs)
-            } else {
-                node.process(step.port, frames, &mut outputs)
-            };
-            let kept = status == Status::KEPT || (step.looks && status.is_ok());
-            if kept && outputs.is_untouched() && step.next != NONE {
-                session.link_counters[step.link as usize]
-                    .frames
-                    .add(frames.len() as u64);
-                at = step.next as usize;
-                continue;
-            }
-            if !status.is_ok() {
-                outputs.discard();
-                // What the node has not taken ends here.
-                let left = if step.looks { 0 } else { close_gaps(frames) };
-                session.nodes[step.node as usize]
-                    .dropped
-                    .add_shared(left as u64);
-                let node = step.node as usize;
-                return Err(Fault { node, status });
-            }
-            let batch = frames.len();
-            if !kept {
-                let left = close_gaps(frames);
-                frames = &mut frames[..left];
-            }
+            let step = &steps[at];
             let node = step.node as usize;
-            let forward = (step.forwards_to != NONE).then_some(step.forwards_to as usize);
-            if outputs.is_untouched() && step.next != NONE {
-                if frames.is_empty() {
+            outputs.arm(node, frames.len());
+            let instance = &mut self.nodes[step.local as usize];
+            let status = if step.looks {
+                instance.observe(step.port, frames, &mut outputs)
+            } else {
+                instance.process(step.port, frames, &mut outputs)
+            };
+            if !(status == Status::KEPT && outputs.is_untouched() && step.goes_on) {
+                if !status.is_ok() {
+                    // What the node has not taken ends here.
+                    let left = if step.looks { 0 } else { close_gaps(frames) };
+                    session.nodes[node].dropped.add_shared(left as u64);
+                    return Err(Fault { node, status });
+                }
+                if status != Status::KEPT && !step.looks {
+                    let left = close_gaps(frames);
+                    frames = &mut frames[..left];
+                }
+                let out = step.forwards_to as usize;
+                if step.forwards_to != NONE && outputs.left(out) < frames.len() {
+                    return Err(too_many(session, node, out));
+                }
+                if !outputs.is_untouched() {
+                    self.flush(session, node, &mut outputs)?;
+                }
+                if step.forwards_to == NONE || frames.is_empty() {
                     return Ok(());
                 }
-                session.link_counters[step.link as usize]
-                    .frames
-                    .add(frames.len() as u64);
-                at = step.next as usize;
-                continue;
+                if !step.goes_on {
+                    return self.send_out(session, node, out, frames);
+                }
             }
-            if outputs.is_untouched() && forward.is_none() {
-                return Ok(());
-            }
-            let list = outputs.take();
-            let forward = forward.map(|out| (out, frames));
-            return self.flush(session, node, batch, list, forward);
+            counters[step.link as usize].frames.add(frames.len() as u64);
+            at += 1;
         }
     }
 
-    /// Sends on what a call with `batch` frames emitted, and behind it what it left to forward.
+    /// Sends on what a call emitted.
     fn flush(
         &mut self,
         session: &Arc<Session>,
         node: usize,
-        batch: usize,
-        mut list: Vec<Emitted>,
-        forward: Option<(usize, &mut [Frame])>,
+        outputs: &mut Outputs,
     ) -> Result<(), Fault> {
-        let mut result = Ok(());
-        if let Some((out, frames)) = &forward {
-            let limit = session.plan.nodes[node].ports[*out]
-                .max_out
-                .saturating_mul(batch);
-            if emitted(&list, *out) + frames.len() > limit {
-                let text = format!(
-                    "it put out more frames at port {out} in one call than the port's max_out allows"
-                );
-                session.set_error(node, text);
-                let status = Status::INVALID;
-                result = Err(Fault { node, status });
+        for emitted in outputs.emitted_mut() {
+            let unlinked = emitted.unlinked as u64;
+            session.nodes[node].unlinked.add_shared(unlinked);
+            let sent = self.send_out(session, node, emitted.port, &mut emitted.frames);
+            emitted.frames.clear();
+            sent?;
+            if let Some(event) = emitted.then {
+                self.send_event(session, node, emitted.port, event)?;
             }
         }
-        for part in &mut list {
-            if result.is_err() {
-                break;
-            }
-            session.nodes[node]
-                .unlinked
-                .add_shared(part.unlinked as u64);
-            result = self.send_out(session, node, part.port, &mut part.frames);
-            if let (Ok(()), Some(event)) = (&result, part.then) {
-                result = self.send_event(session, node, part.port, event);
-            }
-        }
-        spare::give_list(list);
-        result?;
-        match forward {
-            Some((out, frames)) => self.send_out(session, node, out, frames),
-            None => Ok(()),
-        }
+        outputs.clear();
+        Ok(())
     }
 
     /// Sends a batch out at an output port, over all its links.
@@ -236,13 +198,9 @@ impl Segment {
         let mut outputs = Outputs::new(&session.plan, node, 0);
         let handled = match self.nodes[local].event(step.port as usize, event, &mut outputs) {
             Ok(handled) => handled,
-            Err(Failed(status)) => {
-                outputs.discard();
-                return Err(Fault { node, status });
-            }
+            Err(Failed(status)) => return Err(Fault { node, status }),
         };
-        let list = outputs.take();
-        self.flush(session, node, 0, list, None)?;
+        self.flush(session, node, &mut outputs)?;
         if handled {
             return Ok(());
         }
@@ -256,6 +214,14 @@ impl Segment {
         }
         Ok(())
     }
+}
+
+fn too_many(session: &Session, node: usize, out: usize) -> Fault {
+    let text =
+        format!("it put out more frames at port {out} in one call than the port's max_out allows");
+    session.set_error(node, text);
+    let status = Status::INVALID;
+    Fault { node, status }
 }
 
 /// Moves the frames in a batch to its front, in order, and returns their number.

@@ -110,7 +110,6 @@ impl Segment {
         // With room for no frame, a node cannot emit before all others have started.
         let mut outputs = Outputs::new(&session.plan, node, 0);
         let started = self.nodes[local].start(&mut outputs);
-        outputs.discard();
         started.map_err(|Failed(status)| Fault { node, status })
     }
 
