@@ -46,7 +46,7 @@
 //! Not covered: calls that never return, such as blocking nodes that wait for each other outside
 //! the engine.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use levada_abi::{NOWHERE, direction, port_flags};
 use serde::Serialize;
@@ -72,6 +72,8 @@ pub struct Plan {
     pub(crate) ingress: Vec<PlanIngress>,
     pub(crate) segments: Vec<PlanSegment>,
     pub(crate) steps: Vec<Step>,
+    /// The runs of steps; each step is in one.
+    pub(crate) runs: Vec<Range<usize>>,
     pub(crate) state: StateLayout,
 }
 
@@ -237,6 +239,7 @@ impl Plan {
             nodes,
             segments,
             steps: vec![],
+            runs: vec![],
             state,
         };
         plan.add_entries();

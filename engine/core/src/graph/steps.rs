@@ -30,6 +30,8 @@ pub(crate) struct Step {
     pub looks: bool,
     /// With `goes_on`: that link.
     pub link: u32,
+    /// The run that it is part of.
+    pub run: u32,
 }
 
 /// Where a link leads.
@@ -79,7 +81,15 @@ impl Plan {
                 self.nodes[node].ports[port].targets = targets;
             }
         }
-        self.steps = order.into_iter().map(|at| self.step(at)).collect();
+        let mut begin = 0;
+        for (at, input) in order.into_iter().enumerate() {
+            let step = self.step(input);
+            self.steps.push(step);
+            if !step.goes_on {
+                self.runs.push(begin..at + 1);
+                begin = at + 1;
+            }
+        }
     }
 
     /// The input that a batch goes on to in place, with the link: where the output that this input
@@ -122,6 +132,7 @@ impl Plan {
             goes_on: follower.is_some(),
             looks: input.read_only,
             link: follower.map_or(NONE, |(link, _)| link as u32),
+            run: self.runs.len() as u32,
         }
     }
 }

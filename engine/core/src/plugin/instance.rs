@@ -3,7 +3,7 @@
 //! All calls into a plugin's function table for the life of a node are here. The rest of the engine
 //! sees batches, [`Outputs`] and a [`Failed`].
 
-use std::{alloc::Layout, ffi::c_void, ptr::NonNull};
+use std::{alloc::Layout, ffi::c_void, marker::PhantomData, ptr::NonNull};
 
 use levada_abi::{Context, Event, Frame, NodeConfig, NodeVTable, Status};
 
@@ -76,6 +76,33 @@ impl StateLayout {
     }
 }
 
+/// Calls that emit into the same [`Outputs`].
+pub(crate) struct Calls<'o, 'p> {
+    context: Context,
+    outputs: PhantomData<&'o mut Outputs<'p>>,
+}
+
+impl<'o, 'p> Calls<'o, 'p> {
+    #[inline]
+    pub fn new(outputs: &'o mut Outputs<'p>) -> Self {
+        Calls {
+            context: Context {
+                call: std::ptr::from_mut(outputs).cast(),
+                emit,
+                signal,
+            },
+            outputs: PhantomData,
+        }
+    }
+
+    #[inline]
+    pub fn outputs(&mut self) -> &mut Outputs<'p> {
+        // SAFETY: made from a reference that this value holds for itself; nodes use it only during
+        // their calls.
+        unsafe { &mut *self.context.call.cast::<Outputs<'p>>() }
+    }
+}
+
 /// A node of a session. Dropping it destroys the node.
 pub(crate) struct Instance {
     state: *mut c_void,
@@ -118,79 +145,51 @@ impl Instance {
         unsafe { &*self.vtable }
     }
 
-    #[inline]
-    fn with_context(
-        &mut self,
-        outputs: &mut Outputs,
-        f: impl FnOnce(&NodeVTable, *mut c_void, &Context) -> Status,
-    ) -> Status {
-        let context = Context {
-            call: std::ptr::from_mut(outputs).cast(),
-            emit,
-            signal,
-        };
-        f(self.vtable(), self.state, &context)
-    }
-
-    pub fn start(&mut self, outputs: &mut Outputs) -> Result<(), Failed> {
-        // SAFETY: a live instance, called by its only user; here and in the functions below.
-        check(self.with_context(outputs, |vtable, state, ctx| unsafe {
-            (vtable.start)(state, ctx)
-        }))?;
+    pub fn start(&mut self, calls: &mut Calls) -> Result<(), Failed> {
+        // SAFETY: a live instance, called by its only user, and a context for the call; here and in the
+        // functions below.
+        check(unsafe { (self.vtable().start)(self.state, &raw const calls.context) })?;
         self.started = true;
         Ok(())
     }
 
     /// Brings a batch.
     #[inline]
-    pub fn process(&mut self, port: u32, frames: &mut [Frame], outputs: &mut Outputs) -> Status {
+    pub fn process(&mut self, port: u32, frames: &mut [Frame], calls: &mut Calls) -> Status {
         let (at, count) = (frames.as_mut_ptr(), frames.len() as u32);
-        // SAFETY: `count` slots that are the node's for the call.
-        self.with_context(outputs, |vtable, state, ctx| unsafe {
-            (vtable.process)(state, port, at, count, ctx)
-        })
+        let context = &raw const calls.context;
+        // SAFETY: as in `start`; `count` slots that are the node's for the call.
+        unsafe { (self.vtable().process)(self.state, port, at, count, context) }
     }
 
     /// Shows a batch.
     #[inline]
-    pub fn observe(&mut self, port: u32, frames: &[Frame], outputs: &mut Outputs) -> Status {
+    pub fn observe(&mut self, port: u32, frames: &[Frame], calls: &mut Calls) -> Status {
         let (at, count) = (frames.as_ptr(), frames.len() as u32);
-        // SAFETY: `count` frames that nobody writes during the call.
-        self.with_context(outputs, |vtable, state, ctx| unsafe {
-            (vtable.observe)(state, port, at, count, ctx)
-        })
+        let context = &raw const calls.context;
+        // SAFETY: as in `start`; `count` frames that nobody writes during the call.
+        unsafe { (self.vtable().observe)(self.state, port, at, count, context) }
     }
 
-    pub fn tick(&mut self, outputs: &mut Outputs) -> Result<Status, Failed> {
+    pub fn tick(&mut self, calls: &mut Calls) -> Result<Status, Failed> {
         // SAFETY: as in `start`.
-        let status = self.with_context(outputs, |vtable, state, ctx| unsafe {
-            (vtable.tick)(state, ctx)
-        });
+        let status = unsafe { (self.vtable().tick)(self.state, &raw const calls.context) };
         check(status).map(|()| status)
     }
 
     /// Delivers an event; `false` when the node does not handle it.
-    pub fn event(
-        &mut self,
-        port: usize,
-        event: Event,
-        outputs: &mut Outputs,
-    ) -> Result<bool, Failed> {
+    pub fn event(&mut self, port: usize, event: Event, calls: &mut Calls) -> Result<bool, Failed> {
+        let (event, context) = (&raw const event, &raw const calls.context);
         // SAFETY: as in `start`; the event is valid for the call.
-        let status = self.with_context(outputs, |vtable, state, ctx| unsafe {
-            (vtable.event)(state, port as u32, &raw const event, ctx)
-        });
-        match status {
+        match unsafe { (self.vtable().event)(self.state, port as u32, event, context) } {
             Status::UNSUPPORTED => Ok(false),
             status => check(status).map(|()| true),
         }
     }
 
-    pub fn drain(&mut self, outputs: &mut Outputs) -> Result<(), Failed> {
+    pub fn drain(&mut self, calls: &mut Calls) -> Result<(), Failed> {
         // SAFETY: as in `start`.
-        check(self.with_context(outputs, |vtable, state, ctx| unsafe {
-            (vtable.drain)(state, ctx)
-        }))
+        check(unsafe { (self.vtable().drain)(self.state, &raw const calls.context) })
     }
 
     /// Ends the node's own threads; does nothing on a node that never started or has stopped.

@@ -3,7 +3,8 @@
 //! Frames stay where they are in memory: a batch is an array of slots that the nodes edit in place, and
 //! moves to another array only where a node emits, a channel carries it, or an output feeds several
 //! links. A straight run of nodes that leave every slot filled is one loop that reads a
-//! [`Step`](crate::graph::Step) a hop. The frames that pass are counted once, on the link.
+//! [`Step`](crate::graph::Step) a hop. The frames that pass are counted once, on the link, or on the run
+//! where they went all the way.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use super::segment::{Fault, Segment};
 use crate::{
     graph::{NONE, Target, To},
     plugin::{
-        instance::{Failed, Instance},
+        instance::{Calls, Failed, Instance},
         outputs::Outputs,
         spare,
     },
@@ -27,11 +28,11 @@ impl Segment {
         &mut self,
         session: &Arc<Session>,
         local: usize,
-        f: impl FnOnce(&mut Instance, &mut Outputs) -> Result<R, Failed>,
+        f: impl FnOnce(&mut Instance, &mut Calls) -> Result<R, Failed>,
     ) -> Result<R, Fault> {
         let node = session.plan.segments[self.index].nodes[local];
         let mut outputs = Outputs::new(&session.plan, node, 1);
-        match f(&mut self.nodes[local], &mut outputs) {
+        match f(&mut self.nodes[local], &mut Calls::new(&mut outputs)) {
             Ok(answer) => {
                 if !outputs.is_untouched() {
                     self.flush(session, node, &mut outputs)?;
@@ -52,46 +53,55 @@ impl Segment {
         if frames.is_empty() {
             return Ok(());
         }
-        let plan = &*session.plan;
-        let (steps, counters) = (&*plan.steps, &*session.link_counters);
-        let mut outputs = Outputs::new(plan, 0, 0);
+        let steps = &*session.plan.steps;
+        let mut outputs = Outputs::new(&session.plan, 0, 0);
+        let mut calls = Calls::new(&mut outputs);
+        // Where the batch has been at its present size, and has not been counted yet.
+        let mut since = at;
         loop {
             let step = &steps[at];
             let node = step.node as usize;
-            outputs.arm(node, frames.len());
+            calls.outputs().arm(node, frames.len());
             let instance = &mut self.nodes[step.local as usize];
             let status = if step.looks {
-                instance.observe(step.port, frames, &mut outputs)
+                instance.observe(step.port, frames, &mut calls)
             } else {
-                instance.process(step.port, frames, &mut outputs)
+                instance.process(step.port, frames, &mut calls)
             };
-            if !(status == Status::KEPT && outputs.is_untouched() && step.goes_on) {
-                if !status.is_ok() {
-                    // What the node has not taken ends here.
-                    let left = if step.looks { 0 } else { close_gaps(frames) };
-                    session.nodes[node].dropped.add_shared(left as u64);
-                    return Err(Fault { node, status });
-                }
-                if status != Status::KEPT && !step.looks {
-                    let left = close_gaps(frames);
-                    frames = &mut frames[..left];
-                }
-                let out = step.forwards_to as usize;
-                if step.forwards_to != NONE && outputs.left(out) < frames.len() {
-                    return Err(too_many(session, node, out));
-                }
-                if !outputs.is_untouched() {
-                    self.flush(session, node, &mut outputs)?;
-                }
-                if step.forwards_to == NONE || frames.is_empty() {
-                    return Ok(());
-                }
-                if !step.goes_on {
-                    return self.send_out(session, node, out, frames);
-                }
+            let untouched = calls.outputs().is_untouched();
+            if status == Status::KEPT && untouched && step.goes_on {
+                at += 1;
+                continue;
             }
-            counters[step.link as usize].frames.add(frames.len() as u64);
+            session.count(since, at, frames.len());
+            if !status.is_ok() {
+                // What the node has not taken ends here.
+                let left = if step.looks { 0 } else { close_gaps(frames) };
+                session.nodes[node].dropped.add_shared(left as u64);
+                return Err(Fault { node, status });
+            }
+            if status != Status::KEPT && !step.looks {
+                let left = close_gaps(frames);
+                frames = &mut frames[..left];
+            }
+            let out = step.forwards_to as usize;
+            if step.forwards_to != NONE && calls.outputs().left(out) < frames.len() {
+                return Err(too_many(session, node, out));
+            }
+            if !untouched {
+                self.flush(session, node, calls.outputs())?;
+            }
+            if step.forwards_to == NONE || frames.is_empty() {
+                return Ok(());
+            }
+            if !step.goes_on {
+                return self.send_out(session, node, out, frames);
+            }
+            session.link_counters[step.link as usize]
+                .frames
+                .add(frames.len() as u64);
             at += 1;
+            since = at;
         }
     }
 
@@ -196,7 +206,8 @@ impl Segment {
         let (node, local) = (step.node as usize, step.local as usize);
         // With room for no frame: none is counted on, so a node cannot emit here.
         let mut outputs = Outputs::new(&session.plan, node, 0);
-        let handled = match self.nodes[local].event(step.port as usize, event, &mut outputs) {
+        let calls = &mut Calls::new(&mut outputs);
+        let handled = match self.nodes[local].event(step.port as usize, event, calls) {
             Ok(handled) => handled,
             Err(Failed(status)) => return Err(Fault { node, status }),
         };

@@ -16,7 +16,7 @@ use crate::{
     channel::{Inlet, Outlet},
     graph::{Entry, Need},
     plugin::{
-        instance::{Failed, Instance},
+        instance::{Calls, Failed, Instance},
         outputs::Outputs,
         spare,
     },
@@ -109,7 +109,7 @@ impl Segment {
         let node = session.plan.segments[self.index].nodes[local];
         // With room for no frame, a node cannot emit before all others have started.
         let mut outputs = Outputs::new(&session.plan, node, 0);
-        let started = self.nodes[local].start(&mut outputs);
+        let started = self.nodes[local].start(&mut Calls::new(&mut outputs));
         started.map_err(|Failed(status)| Fault { node, status })
     }
 
@@ -368,7 +368,7 @@ impl Segment {
                 session.mark_called(self.index);
                 return Ok(false);
             }
-            let status = self.call(session, local, |node, outputs| node.tick(outputs))?;
+            let status = self.call(session, local, |node, calls| node.tick(calls))?;
             if status != Status::AGAIN || session.is_source_finished(node) {
                 return Ok(false);
             }
@@ -397,8 +397,8 @@ impl Segment {
                 let Some((port, event)) = session.next_event(node) else {
                     break;
                 };
-                let handled = self.call(session, local, |node, outputs| {
-                    node.event(port as usize, event, outputs)
+                let handled = self.call(session, local, |node, calls| {
+                    node.event(port as usize, event, calls)
                 })?;
                 if !handled && event::kind::is_upstream(event.kind) {
                     session.pass_upstream(node, port as usize, event);
@@ -481,7 +481,7 @@ impl Segment {
                     self.end_port(session, local, port)?;
                 }
             }
-            self.call(session, local, |node, outputs| node.drain(outputs))?;
+            self.call(session, local, |node, calls| node.drain(calls))?;
             self.draining += 1;
         }
         self.close_outlets(session);
@@ -494,9 +494,7 @@ impl Segment {
             stream: event::ALL_STREAMS,
             value: 0,
         };
-        self.call(session, local, |node, outputs| {
-            node.event(port, end, outputs)
-        })?;
+        self.call(session, local, |node, calls| node.event(port, end, calls))?;
         Ok(())
     }
 

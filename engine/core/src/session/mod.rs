@@ -108,6 +108,8 @@ pub struct Session {
     pub(crate) ingress: Box<[Ingress]>,
     pub(crate) nodes: Box<[NodeState]>,
     pub(crate) link_counters: Box<[LinkCounters]>,
+    /// By run of the plan: frames that went all the way, which are not counted on its links.
+    whole: Box<[Counter]>,
     pub(crate) formats: Formats,
     pub(crate) streams: Streams,
     /// Events that wait, with the node and the port that they are for.
@@ -197,6 +199,7 @@ impl Session {
                 .iter()
                 .map(|_| LinkCounters::default())
                 .collect(),
+            whole: plan.runs.iter().map(|_| Counter::default()).collect(),
             formats: Formats::new(),
             streams: Streams::new(),
             events: Mutex::default(),
@@ -368,6 +371,11 @@ impl Session {
             link.frames = counters.frames.get();
             link.dropped = counters.dropped.get();
         }
+        for (run, whole) in self.plan.runs.iter().zip(&self.whole) {
+            for step in &self.plan.steps[run.start..run.end - 1] {
+                report.links[step.link as usize].frames += whole.get();
+            }
+        }
         for (index, node) in report.nodes.iter_mut().enumerate() {
             let (counters, plan) = (&self.nodes[index], &self.plan.nodes[index]);
             node.unlinked = counters.unlinked.get();
@@ -405,6 +413,24 @@ impl Session {
     /// The time on the engine's clock, ns.
     pub(crate) fn now_ns(&self) -> i64 {
         self.engine.now_ns()
+    }
+
+    /// Counts frames that went from one step to another of the same run.
+    #[inline]
+    pub(crate) fn count(&self, from: usize, to: usize, frames: usize) {
+        if from == to {
+            return;
+        }
+        let run = self.plan.steps[from].run as usize;
+        if self.plan.runs[run] == (from..to + 1) {
+            self.whole[run].add(frames as u64);
+            return;
+        }
+        for step in &self.plan.steps[from..to] {
+            self.link_counters[step.link as usize]
+                .frames
+                .add(frames as u64);
+        }
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
