@@ -121,6 +121,52 @@ spare = { type = "levle" }
     );
 }
 
+#[test]
+fn check_tells_what_a_session_may_take_and_a_limit_refuses_it_in_run_as_well() {
+    let output = run_to_end(&["check", "examples/tone.toml"], BUILD_LIMIT);
+    assert!(output.status.success(), "{}", output.stderr);
+    for told in [
+        "a session at worst",
+        "16 frames of audio/f32",
+        "no node declares latency",
+    ] {
+        assert!(
+            output.stdout.contains(told),
+            "no {told}:\n{}",
+            output.stdout
+        );
+    }
+    let output = run_to_end(&["check", "examples/tone.toml", "--json"], BUILD_LIMIT);
+    let plan = report(&output);
+    let worst = &plan["worst_case"];
+    let parts = worst["parts"].as_array().expect("a list of parts");
+    let sum: u64 = parts.iter().filter_map(|part| part["bytes"].as_u64()).sum();
+    assert!(sum > 0 && worst["memory"] == sum, "{plan:#}");
+    assert_eq!(worst["latency_ns"], 0, "{plan:#}");
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let graph = folder.path().join("limited.toml");
+    let text = r#"limits = { memory = "100 KiB" }
+links = ["tone -> meter"]
+[nodes]
+tone.type = "test-audio"
+meter.type = "level"
+"#;
+    std::fs::write(&graph, text).expect("a file in the temporary folder");
+    for command in ["check", "run"] {
+        let output = run_to_end(&[command, graph.to_str().expect("a plain path")], LIMIT);
+        fails_with(&output, 1);
+        assert_eq!(places(&output.stderr, "limited.toml"), [(1, 22)]);
+        for named in ["100 KiB", "the ring of \"tone.out\"", "raise the limit"] {
+            assert!(
+                output.stderr.contains(named),
+                "{command}: {}",
+                output.stderr
+            );
+        }
+    }
+}
+
 /// The line and column of each message about `file`.
 fn places(stderr: &str, file: &str) -> Vec<(u32, u32)> {
     let mark = format!("{file}:");

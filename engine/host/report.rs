@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use levada_engine::{
     Report,
-    graph::{Cost, Direction, ParamKind, ParamValue, Plan, PortInfo, TypeInfo},
+    graph::{
+        Cost, Direction, MemoryKind, MemoryPart, ParamKind, ParamValue, Plan, PortInfo, TypeInfo,
+        units::{show_duration, show_size, show_size_up},
+    },
 };
 
 /// Lines up columns: the first `left` of them to the left, the others to the right.
@@ -133,8 +136,15 @@ pub fn plan(plan: &Plan) -> String {
             None => "a call".to_owned(),
             Some(capacity) => {
                 let s = if capacity == 1 { "" } else { "s" };
-                let back = if link.feedback { ", feedback" } else { "" };
-                format!("a channel of {capacity} frame{s}, {}{back}", link.policy)
+                let note = match graph.nodes[link.to.node].sync {
+                    _ if link.feedback => ", feedback".to_owned(),
+                    Some(sync) => {
+                        let ns = sync.tolerance_ns.unsigned_abs();
+                        format!(", aligned by pts within {}", show_duration(ns))
+                    }
+                    None => String::new(),
+                };
+                format!("a channel of {capacity} frame{s}, {}{note}", link.policy)
             }
         };
         rows.push(vec![
@@ -148,6 +158,66 @@ pub fn plan(plan: &Plan) -> String {
     }
     text.push_str(&table(&rows, 2));
     text
+}
+
+/// How many parts of a session's memory are listed.
+const PARTS: usize = 6;
+
+/// What a session of the graph may take at most, by what is declared.
+#[must_use]
+pub fn worst_case(plan: &Plan) -> String {
+    let (worst, limits) = (plan.worst_case(), &plan.graph().limits);
+    let mut rows = vec![row(["a session at worst", "full of", "memory"])];
+    let listed = match worst.parts.len() {
+        all if all <= PARTS + 1 => all,
+        _ => PARTS,
+    };
+    for part in &worst.parts[..listed] {
+        let frames = match part.frames {
+            0 => String::new(),
+            1 => format!("1 frame of {}", part.format),
+            frames => format!("{frames} frames of {}", part.format),
+        };
+        rows.push(vec![part_name(part), frames, show_size(part.bytes)]);
+    }
+    let others = &worst.parts[listed..];
+    if !others.is_empty() {
+        let bytes = others.iter().map(|part| part.bytes).sum();
+        let name = format!("{} smaller parts", others.len());
+        rows.push(vec![name, String::new(), show_size(bytes)]);
+    }
+    let limit = match &limits.memory {
+        Some(limit) => format!("all, within the limit of {}", show_size(limit.value)),
+        None => "all".to_owned(),
+    };
+    rows.push(vec![limit, String::new(), show_size_up(worst.memory)]);
+    let mut text = table(&rows, 2);
+
+    let way: Vec<String> = worst.slowest.iter().map(ToString::to_string).collect();
+    let limit = match &limits.latency_ns {
+        Some(limit) => format!(", within the limit of {}", show_duration(limit.value)),
+        None => String::new(),
+    };
+    let _ = match way.is_empty() {
+        true => writeln!(text, "  no node declares latency{limit}"),
+        false => writeln!(
+            text,
+            "  declared latency {}{limit}: {}",
+            show_duration(worst.latency_ns),
+            way.join(" -> ")
+        ),
+    };
+    text
+}
+
+fn part_name(part: &MemoryPart) -> String {
+    match part.kind {
+        MemoryKind::Link => part.name.clone(),
+        MemoryKind::Ring => format!("ring of {}", part.name),
+        MemoryKind::Batch => format!("batch in the segment of {}", part.name),
+        MemoryKind::States => "states of the nodes".to_owned(),
+        MemoryKind::Session => "the session itself".to_owned(),
+    }
 }
 
 /// A list of node types.
@@ -178,9 +248,13 @@ pub fn node_type(info: &TypeInfo) -> String {
     } else {
         ""
     };
+    let held = match info.latency_ns {
+        0 => String::new(),
+        ns => format!("; holds a frame for {}", show_duration(ns)),
+    };
     let _ = writeln!(
         text,
-        "  plugin {} {}; {cost}{live}",
+        "  plugin {} {}; {cost}{live}{held}",
         info.plugin, info.plugin_version
     );
     let mut rows = vec![row(["port", "", "formats"])];

@@ -339,6 +339,26 @@ waste.type = "null"
 }
 
 #[test]
+fn limits_stand_in_braces_or_under_a_heading() {
+    let none = good(TONE, &[]).limits;
+    assert_eq!(
+        (none.memory, none.latency_ns, none.picture),
+        (None, None, (1920, 1080))
+    );
+    let braces = "limits = { memory = \"1.5 MiB\", latency = \"40 ms\", picture = \"640x360\" }\n";
+    let heading = "[limits]\nmemory = \"1536KiB\"\nlatency = \"0.04 s\"\npicture = \"640x360\"\n";
+    for text in [format!("{braces}{TONE}"), format!("{TONE}{heading}")] {
+        let limits = good(&text, &[]).limits;
+        assert_eq!(limits.memory.map(|limit| limit.value), Some(3 << 19));
+        assert_eq!(limits.latency_ns.map(|limit| limit.value), Some(40_000_000));
+        assert_eq!(limits.picture, (640, 360));
+    }
+    let node = "links = [\"limits -> meter\"]\n[nodes]\n\
+                limits = { type = \"test-audio\" }\nmeter = { type = \"level\" }\n";
+    assert_eq!(good(node, &[]).nodes[0].name, "limits");
+}
+
+#[test]
 fn chains_take_the_port_of_the_side_it_is_on() {
     let text = |chain: &str| TONE.replace("tone -> louder -> meter", chain);
     for chain in [

@@ -11,7 +11,8 @@ use super::{Outcome, load, print, print_json};
 /// Prints every problem of a graph at once, or how it will run.
 ///
 /// Reads the graph file, builds and loads the plugins that it names, and validates it. Without a
-/// problem it prints the plan: segments, the threads that run them, and channels.
+/// problem it prints the plan: segments, the threads that run them, channels, and what a session may
+/// take at worst: memory, and the latency that the nodes declare.
 #[derive(Args)]
 pub struct Check {
     /// The graph file.
@@ -27,8 +28,9 @@ pub struct Check {
 pub fn check(args: &Check) -> Outcome {
     let plan = load(&args.graph, &args.set, args.json)?.plan;
     if !args.json {
-        return print(&report::plan(&plan));
+        return print(&(report::plan(&plan) + &report::worst_case(&plan)));
     }
+    let limits = &plan.graph().limits;
     let links = plan
         .graph()
         .links
@@ -48,6 +50,12 @@ pub fn check(args: &Check) -> Outcome {
         "template": plan.is_template(),
         "segments": plan.segments().collect::<Vec<_>>(),
         "links": links.collect::<Vec<_>>(),
+        "limits": {
+            "memory": limits.memory.as_ref().map(|limit| limit.value),
+            "latency_ns": limits.latency_ns.as_ref().map(|limit| limit.value),
+            "picture": format!("{}x{}", limits.picture.0, limits.picture.1),
+        },
+        "worst_case": plan.worst_case(),
         "problems": [],
     }))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::catalog::Catalog;
 use super::document::{
     At, Document, NodeEntry, ParamEntry, RawValue, capacity_in_range, name_problem,
-    tolerance_in_range,
+    picture_in_range, tolerance_in_range,
 };
 use super::link_text::{self, Text};
 use super::model::{Graph, ParamValue, Policy};
@@ -127,6 +127,29 @@ impl GraphBuilder {
                 self.document.links_missing = true;
                 self.document.report(problem);
             }
+        }
+        self
+    }
+
+    /// Refuses the graph when a session may take more memory at worst, in bytes.
+    pub fn limit_memory(&mut self, bytes: u64) -> &mut Self {
+        self.document.limits.memory = Some(At::new(bytes, Place::Pipeline));
+        self
+    }
+
+    /// Refuses the graph when its nodes declare more latency on any way from a source to a sink.
+    pub fn limit_latency(&mut self, latency: Duration) -> &mut Self {
+        let ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        self.document.limits.latency_ns = Some(At::new(ns, Place::Pipeline));
+        self
+    }
+
+    /// Declares the largest picture that counts for the worst case, in pixels; 1920 by 1080 if not
+    /// stated.
+    pub fn picture(&mut self, width: u32, height: u32) -> &mut Self {
+        match picture_in_range((width, height), &Place::Pipeline) {
+            Ok(picture) => self.document.limits.picture = picture,
+            Err(problem) => self.document.report(problem),
         }
         self
     }

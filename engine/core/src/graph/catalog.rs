@@ -46,6 +46,8 @@ pub struct TypeInfo {
     pub cost: Cost,
     /// Whether it produces frames at a pace that nobody can hold back: a peer, a device.
     pub live: bool,
+    /// Time from a frame's coming in to its going out, beyond the time of the call, in ns.
+    pub latency_ns: u64,
 }
 
 impl TypeInfo {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::model::{ParamValue, Policy, PtsSync};
+use super::model::{Limits, ParamValue, Policy, PtsSync};
 use super::problem::{Place, Problem, Problems, Source};
 use super::quote::quote;
 use super::units::show_duration;
-use super::{MAX_CAPACITY, MAX_NAME_CHARS, MAX_TOLERANCE_NS};
+use super::{MAX_CAPACITY, MAX_NAME_CHARS, MAX_PICTURE_SIDE, MAX_TOLERANCE_NS};
 
 /// A part of a graph and where it is written.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +34,8 @@ pub struct Document {
     pub nodes: Vec<NodeEntry>,
     /// Its links, in the order of the file; a chain is several.
     pub links: Vec<LinkEntry>,
+    /// What it is to keep to.
+    pub limits: Limits,
     pub(super) problems: Problems,
     /// The file it was read from; `None` for a graph made by code.
     pub(super) source: Option<Arc<Source>>,
@@ -56,6 +58,7 @@ impl Document {
             plugins: Vec::new(),
             nodes: Vec::new(),
             links: Vec::new(),
+            limits: Limits::default(),
             problems: Problems::default(),
             source,
             links_place: None,
@@ -260,6 +263,22 @@ pub(super) fn tolerance_in_range(ns: u64, place: &Place) -> Result<PtsSync, Prob
                 ),
             )
         })
+}
+
+/// Width and height within their range, or what is wrong with them.
+pub(super) fn picture_in_range(sides: (u32, u32), place: &Place) -> Result<(u32, u32), Problem> {
+    let range = 1..=MAX_PICTURE_SIDE;
+    if range.contains(&sides.0) && range.contains(&sides.1) {
+        return Ok(sides);
+    }
+    Err(Problem::new(
+        place.clone(),
+        format!(
+            "a picture of {} by {} pixels is out of range",
+            sides.0, sides.1
+        ),
+        format!("choose sides from 1 to {MAX_PICTURE_SIDE}"),
+    ))
 }
 
 /// A capacity within its range, or what is wrong with it.

@@ -19,8 +19,10 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod carried;
 mod catalog;
 mod document;
+mod limits;
 mod link_text;
 mod model;
 mod parse;
@@ -31,19 +33,21 @@ mod render;
 mod steps;
 pub mod units;
 mod validate;
+mod worst_case;
 
 pub use builder::{GraphBuilder, NodeBuilder};
 pub use catalog::{Catalog, Cost, Direction, ParamInfo, ParamKind, PortInfo, TypeInfo};
 pub use document::{
     At, Document, Endpoint, LinkEntry, NodeEntry, ParamEntry, PluginEntry, PluginSource, RawValue,
 };
-pub use model::{Graph, Link, Node, ParamValue, Policy, PortRef, PtsSync};
+pub use model::{Graph, Limits, Link, Node, ParamValue, Policy, PortRef, PtsSync};
 pub use parse::{parse, parse_bytes};
 pub use plan::{Class, Plan, SegmentSummary};
 pub(crate) use plan::{Entry, Need, PlanPort, Route};
 pub use problem::{Place, Problem, Problems, Source};
 pub(crate) use steps::{NONE, Target, To};
 pub use validate::{SetParam, validate};
+pub use worst_case::{MemoryKind, MemoryPart, NodeLatency, WorstCase};
 
 /// The longest graph file that is read, in bytes.
 pub const MAX_FILE_BYTES: usize = 1024 * 1024;
@@ -53,6 +57,10 @@ pub const MAX_NODES: usize = 1024;
 pub const MAX_LINKS: usize = 4096;
 /// The largest capacity of a link, in frames; the smallest is 1.
 pub const MAX_CAPACITY: usize = 4096;
+/// The longest side of a picture that a graph may declare, in pixels.
+pub const MAX_PICTURE_SIDE: u32 = 16_384;
+/// The largest picture of a graph that declares none, in pixels.
+pub const DEFAULT_PICTURE: (u32, u32) = (1920, 1080);
 /// The largest tolerance of a node with `sync = "pts"`, in ns.
 pub const MAX_TOLERANCE_NS: i64 = 10_000_000_000;
 /// The tolerance of one that states none, in ns.

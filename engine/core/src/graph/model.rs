@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use super::document::At;
 use super::problem::Place;
 
 /// A valid graph. [`super::validate`] makes it and says what holds of it.
@@ -16,6 +17,8 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// Its links, in the order in which they were written.
     pub links: Vec<Link>,
+    /// What it must keep to.
+    pub limits: Limits,
 }
 
 impl Graph {
@@ -41,6 +44,27 @@ impl Graph {
             }
         }
         order
+    }
+}
+
+/// What a graph must keep to at worst; [`super::Plan::new`] refuses one that cannot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Memory of a session, in bytes.
+    pub memory: Option<At<u64>>,
+    /// The sum of what the nodes on any way from a source to a sink declare as their latency, in ns.
+    pub latency_ns: Option<At<u64>>,
+    /// Width and height of the largest picture that counts for the worst case, in pixels.
+    pub picture: (u32, u32),
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: None,
+            latency_ns: None,
+            picture: super::DEFAULT_PICTURE,
+        }
     }
 }
 

@@ -52,14 +52,15 @@ use levada_abi::{NOWHERE, direction, port_flags};
 use serde::Serialize;
 
 use super::{
-    Cost, Graph, MAX_CAPACITY, Policy, PortRef, Problem, Problems,
+    Cost, DEFAULT_CAPACITY, Graph, MAX_CAPACITY, Policy, PortRef, Problem, Problems, limits,
     steps::{Step, Target},
 };
 use crate::plugin::{NodeType, Registry, instance::StateLayout};
 
 mod deadlock;
 
-/// Frames a source may hand in ahead of the engine, at least.
+/// Frames a source may hand in ahead of the engine, at least. Where all its links state less than
+/// they would have by default, few frames are to wait, and its ring follows them.
 const MIN_INGRESS: usize = 16;
 
 /// How a graph will run. Made once, shared by all sessions of the graph.
@@ -187,13 +188,15 @@ impl Plan {
     /// Plans a graph that was validated against `registry`.
     ///
     /// # Errors
-    /// When a cycle can stand still because all its queues block, when a call of a node may put more
-    /// frames into a channel than one can hold, when the states of the nodes do not fit into memory,
-    /// or when `registry` is not the one that validated the graph.
+    /// When a cycle can stand still because all its queues block, when the graph cannot keep its
+    /// limits, when a call of a node may put more frames into a channel than one can hold, when the
+    /// states of the nodes do not fit into memory, or when `registry` is not the one that validated the
+    /// graph.
     pub fn new(graph: Graph, registry: &Registry) -> Result<Plan, Problems> {
         let plan = Plan::lay_out(graph, registry)?;
         let mut problems = Problems::default();
         deadlock::find(&plan, &mut problems);
+        limits::judge(&plan, &mut problems);
         if problems.is_empty() {
             Ok(plan)
         } else {
@@ -349,7 +352,10 @@ impl Plan {
                 out.ingress = Some(ingress);
                 self.ingress.push(PlanIngress {
                     from: PortRef { node, port },
-                    capacity: capacity.unwrap_or(0).max(MIN_INGRESS),
+                    capacity: match capacity.unwrap_or(0) {
+                        small @ 1..DEFAULT_CAPACITY => small,
+                        capacity => capacity.max(MIN_INGRESS),
+                    },
                     need: vec![],
                 });
                 self.segments[plan.segment]

@@ -1,8 +1,8 @@
 //! Durations and sizes as people write them: `40 ms`, `2 s`, `64 MiB`.
 //!
 //! A number, decimals allowed, and a unit, with or without a space between. The unit is always
-//! there: a bare number is a mistake that nobody sees. Reading is exact, in whole nanoseconds and
-//! bytes; printing rounds up, so that what is said to need `64 MiB` fits into 64 MiB.
+//! there: a bare number is a mistake that nobody sees. What is read is rounded up to whole
+//! nanoseconds and bytes.
 
 use std::fmt;
 
@@ -70,7 +70,7 @@ impl std::error::Error for UnitError {}
 /// Reads a duration, in nanoseconds: `40 ms`, `2 s`, `500 us`, `1.5min`.
 ///
 /// # Errors
-/// When it is not a number and a unit, finer than a nanosecond, or beyond 64 bits.
+/// When it is not a number and a unit, or beyond 64 bits.
 pub fn parse_duration(text: &str) -> Result<u64, UnitError> {
     read(text, &TIME, "duration", "\"40 ms\", \"2 s\" or \"500 us\"")
 }
@@ -78,7 +78,7 @@ pub fn parse_duration(text: &str) -> Result<u64, UnitError> {
 /// Reads a size, in bytes: `64 MiB`, `2 kB`, `1.5GiB`, `512 B`.
 ///
 /// # Errors
-/// When it is not a number and a unit, finer than a byte, or beyond 64 bits.
+/// When it is not a number and a unit, or beyond 64 bits.
 pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     read(text, &SIZE, "size", "\"64 MiB\", \"2 kB\" or \"1 GiB\"")
 }
@@ -117,15 +117,8 @@ fn read(text: &str, units: &[(&str, u64)], what: &str, examples: &str) -> Result
         };
         return refuse(cause, remedy);
     };
-    match exact(whole, decimals, *factor) {
-        Some(Ok(value)) => Ok(value),
-        Some(Err(Finer)) => {
-            let (smallest, _) = units[0];
-            refuse(
-                format!("{shown} is no whole number of {smallest}"),
-                "leave out decimals, or use a smaller unit".to_owned(),
-            )
-        }
+    match scaled(whole, decimals, *factor) {
+        Some(value) => Ok(value),
         None => refuse(format!("{shown} is too large"), form()),
     }
 }
@@ -140,40 +133,41 @@ fn meant<'u>(unit: &str, units: &[(&'u str, u64)]) -> Option<&'u str> {
     known(also.map_or(unit, |(_, of)| of))
 }
 
-/// The value has decimals beyond the smallest unit.
-struct Finer;
-
-/// `whole.decimals` times `factor`; `None` beyond 64 bits.
-fn exact(whole: &str, decimals: &str, factor: u64) -> Option<Result<u64, Finer>> {
-    let decimals = decimals.trim_end_matches('0');
-    // No unit is so large that it has whole parts that far down.
-    if decimals.len() > 18 {
-        return Some(Err(Finer));
-    }
-    let whole: u64 = whole.parse().ok()?;
+/// `whole.decimals` times `factor`, rounded up; `None` beyond 64 bits.
+fn scaled(whole: &str, decimals: &str, factor: u64) -> Option<u64> {
+    // No unit is so large that digits further down count.
+    let decimals = &decimals[..decimals.len().min(18)];
     let part: u64 = match decimals {
         "" => 0,
         decimals => decimals.parse().ok()?,
     };
     let scale = 10_u128.pow(u32::try_from(decimals.len()).ok()?);
-    let sum = (u128::from(whole) * scale + u128::from(part)).checked_mul(u128::from(factor))?;
-    if sum % scale != 0 {
-        return Some(Err(Finer));
-    }
-    u64::try_from(sum / scale).ok().map(Ok)
+    let sum = u128::from(whole.parse::<u64>().ok()?) * scale + u128::from(part);
+    u64::try_from(sum.checked_mul(u128::from(factor))?.div_ceil(scale)).ok()
 }
 
-/// A size as people read it: `512 B`, `1.5 MiB`. Rounded up to tenths.
+/// A size as people read it: `512 B`, `1.5 MiB`, to the nearest tenth.
 #[must_use]
 pub fn show_size(bytes: u64) -> String {
-    let mut unit = ("B", 1);
+    in_tenths(bytes, |tenfold, factor| (tenfold + factor / 2) / factor)
+}
+
+/// A size as people read it, rounded up to tenths: a limit of what is printed is not exceeded.
+#[must_use]
+pub fn show_size_up(bytes: u64) -> String {
+    in_tenths(bytes, u128::div_ceil)
+}
+
+fn in_tenths(bytes: u64, divide: impl Fn(u128, u128) -> u128) -> String {
+    let tenths = |factor: u64| divide(u128::from(bytes) * 10, u128::from(factor));
+    let mut unit = SIZE[0];
     for larger in &SIZE[4..] {
-        // What rounds up to a whole larger unit is shown as one.
-        if tenths(bytes, unit.1) >= tenths(larger.1, unit.1) {
+        // What rounds to one of the larger unit is shown as one.
+        if tenths(larger.1) >= 10 {
             unit = *larger;
         }
     }
-    decimal(tenths(bytes, unit.1), 1, unit.0)
+    decimal(tenths(unit.1), 1, unit.0)
 }
 
 /// A duration as people read it: `500 us`, `2.5 ms`, `40 ms`. Rounded up to thousandths.
@@ -187,10 +181,6 @@ pub fn show_duration(ns: u64) -> String {
     };
     let thousandths = (u128::from(ns) * 1_000).div_ceil(factor);
     decimal(thousandths, 3, name)
-}
-
-fn tenths(bytes: u64, factor: u64) -> u128 {
-    (u128::from(bytes) * 10).div_ceil(u128::from(factor))
 }
 
 /// A number that is given in parts of a power of ten, without zeros at its end.
@@ -220,6 +210,8 @@ mod tests {
             ("0 s", 0),
             ("1.000000001 s", 1_000_000_001),
             ("007.500 us", 7_500),
+            ("0.5 ns", 1),
+            ("0.30000000000000000000001 us", 300),
             ("18446744073709551615 ns", u64::MAX),
         ] {
             assert_eq!(parse_duration(text), Ok(ns), "{text}");
@@ -236,6 +228,7 @@ mod tests {
             ("1.5 MB", 1_500_000),
             ("512 B", 512),
             ("0 B", 0),
+            ("1.3 MiB", 1_363_149),
         ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
@@ -274,11 +267,6 @@ mod tests {
                 "\"40 MS\" has an unknown unit; write \"40 ms\"".into(),
             ),
             (
-                "0.5 ns",
-                "\"0.5 ns\" is no whole number of ns; leave out decimals, or use a smaller unit"
-                    .into(),
-            ),
-            (
                 "99999999999999999999 s",
                 format!("\"99999999999999999999 s\" is too large; {form}"),
             ),
@@ -308,11 +296,6 @@ mod tests {
                 "2 KB",
                 "\"2 KB\" has an unknown unit; write \"2 kB\"".into(),
             ),
-            (
-                "0.3 KiB",
-                "\"0.3 KiB\" is no whole number of B; leave out decimals, or use a smaller unit"
-                    .into(),
-            ),
         ] {
             assert_eq!(told(parse_size(text)), expected, "{text}");
         }
@@ -338,19 +321,24 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_shown_rounded_up() {
-        for (bytes, shown) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1 KiB"),
-            (1025, "1.1 KiB"),
-            (1 << 20, "1 MiB"),
-            ((1 << 20) - 1, "1 MiB"),
-            ((64 << 20) + 1, "64.1 MiB"),
-            (3 << 29, "1.5 GiB"),
-            (u64::MAX, "17179869184 GiB"),
+    fn sizes_are_shown_to_the_nearest_tenth_or_rounded_up() {
+        for (bytes, near, up) in [
+            (0, "0 B", "0 B"),
+            (900, "900 B", "900 B"),
+            (1023, "1 KiB", "1 KiB"),
+            (1024, "1 KiB", "1 KiB"),
+            (1025, "1 KiB", "1.1 KiB"),
+            (1 << 20, "1 MiB", "1 MiB"),
+            ((1 << 20) - 1, "1 MiB", "1 MiB"),
+            ((64 << 20) + 1, "64 MiB", "64.1 MiB"),
+            (3 << 29, "1.5 GiB", "1.5 GiB"),
+            (u64::MAX, "17179869184 GiB", "17179869184 GiB"),
         ] {
-            assert_eq!(show_size(bytes), shown);
+            assert_eq!(
+                (show_size(bytes).as_str(), show_size_up(bytes).as_str()),
+                (near, up)
+            );
+            assert!(bytes == u64::MAX || parse_size(up).is_ok_and(|read| read >= bytes));
         }
     }
 

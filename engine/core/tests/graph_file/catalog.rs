@@ -82,6 +82,7 @@ fn node(name: &str) -> TypeBuilder {
         params: Vec::new(),
         cost: Cost::Light,
         live: false,
+        latency_ns: 0,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
+use super::limits::KEYS as LIMIT_KEYS;
 use super::{KEYS, Key, Value, Walk, describe, in_file_order};
 use crate::graph::document::{
     At, NodeEntry, ParamEntry, PluginEntry, PluginSource, RawValue, name_problem,
@@ -255,7 +256,14 @@ impl Walk {
     /// that follows for a part of that table.
     fn is_stray(&mut self, key: Key<'_>, value: Value<'_>, heading: &str) -> bool {
         let name = key.get_ref().as_ref();
-        let stray = KEYS.contains(&name) && !matches!(value.get_ref(), DeValue::Table(_));
+        let stray = match value.get_ref() {
+            // A node or a plugin may be called so, but has other keys.
+            DeValue::Table(table) => {
+                let mut keys = table.keys().map(|key| key.get_ref().as_ref());
+                name == "limits" && !table.is_empty() && keys.all(|key| LIMIT_KEYS.contains(&key))
+            }
+            _ => KEYS.contains(&name),
+        };
         if stray {
             self.problem(
                 key.span(),

@@ -6,6 +6,7 @@
 //! follows a syntax error is a guess; a key that is there twice is no such case.
 
 mod entries;
+mod limits;
 mod links;
 mod syntax;
 
@@ -22,7 +23,7 @@ use super::quote::{list, nearest, quote};
 use super::units::UnitError;
 
 /// The keys of a graph file.
-const KEYS: [&str; 4] = ["name", "links", "plugins", "nodes"];
+const KEYS: [&str; 5] = ["name", "links", "plugins", "nodes", "limits"];
 
 /// Reads the text of a graph file; `file_name` is what messages call it.
 ///
@@ -100,6 +101,7 @@ impl Walk {
                     self.document.links_place = Some(self.place(key.span()));
                     self.links(value);
                 }
+                "limits" => self.limits(value),
                 "plugins" => self.plugins(value),
                 "nodes" => self.nodes(value),
                 other => {

@@ -126,6 +126,7 @@ impl<'a> Check<'a> {
             name: document.name.clone(),
             nodes,
             links,
+            limits: document.limits.clone(),
         };
         self.settle(&mut graph);
         Some(graph)

@@ -5,7 +5,8 @@
 //! drops what is oldest behind any source: one that blocks holds back the node that is to empty it.
 
 use super::Check;
-use crate::graph::model::{Graph, ParamValue, Policy};
+use crate::graph::carried::mode;
+use crate::graph::model::{Graph, Policy};
 use crate::graph::{DEFAULT_CAPACITY, DEFAULT_PACKET_CAPACITY};
 
 impl Check<'_> {
@@ -44,11 +45,7 @@ impl Check<'_> {
     }
 
     fn sends_packets(&self, graph: &Graph, node: usize) -> bool {
-        let Some(info) = self.types[node] else {
-            return false;
-        };
-        graph.nodes[node].params.iter().any(|(param, value)| {
-            info.params[*param].name == "mode" && *value == ParamValue::Text("packets".to_owned())
-        })
+        let info = self.types[node];
+        info.is_some_and(|info| mode(&graph.nodes[node], info) == Some("packets"))
     }
 }
