@@ -297,6 +297,27 @@ fn a_graph_that_needs_a_network_is_refused_on_a_virtual_clock() {
 }
 
 #[test]
+fn nodes_that_edit_in_place_pass_the_check_for_copies() {
+    let arguments = [
+        "run",
+        "examples/tone.toml",
+        "--assert-zero-copy",
+        "--duration",
+        "500ms",
+        "--json",
+    ];
+    let output = run_to_end(&arguments, BUILD_LIMIT);
+    assert!(output.status.success(), "{}", output.stderr);
+    let report = report(&output);
+    assert_eq!(report["failed"], 0, "{report:#}");
+    assert_eq!(report["leaks"], serde_json::json!([]), "{report:#}");
+    assert!(
+        report["links"][1]["frames"].as_u64() > Some(0),
+        "{report:#}"
+    );
+}
+
+#[test]
 fn a_param_can_be_set_and_a_wrong_one_is_refused() {
     let run = |set: &str| {
         let arguments = [

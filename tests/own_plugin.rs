@@ -168,3 +168,70 @@ fn the_plugin_of_the_page_for_authors_is_tested_runs_and_is_inspected() {
         output.stdout
     );
 }
+
+/// Copies every payload and does not say so.
+const COPYCAT: &str = r#"
+use levada_plugin::prelude::*;
+struct Copycat;
+impl Node for Copycat {
+    const NAME: &'static str = "copycat";
+    const SUMMARY: &'static str = "Copies in silence";
+    const PORTS: &'static [Port] = &[Port::input("in").forwards_to(1), Port::output("out")];
+    fn create(_config: &Config) -> Result<Self> { Ok(Copycat) }
+    fn process(&mut self, _port: usize, frames: &mut Frames, ctx: &mut Context) -> Result {
+        for frame in frames.iter_mut() {
+            let mut copy = ctx.loan(frame.payload().len())?;
+            copy.as_mut_slice().copy_from_slice(frame.payload());
+            frame.set_payload(copy);
+        }
+        Ok(())
+    }
+}
+levada_plugin::export_plugin!(Copycat);
+"#;
+
+#[test]
+fn a_plugin_that_copies_in_silence_fails_a_run_without_copies() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::os::unix::fs::symlink(root(), folder.path().join("levada"))
+        .expect("a link to the checkout");
+    let plugin = folder.path().join("copycat");
+    std::fs::create_dir_all(plugin.join("src")).expect("a folder for the crate");
+    let manifest = listing("docs/write-a-plugin.md", "toml", "[package]");
+    std::fs::write(
+        plugin.join("Cargo.toml"),
+        manifest.replace("my-plugin", "copycat"),
+    )
+    .expect("the manifest");
+    std::fs::write(plugin.join("src/lib.rs"), COPYCAT).expect("the source");
+    let graph = r#"
+links = ["tone -> cat -> meter"]
+[plugins]
+copycat = { path = "copycat" }
+[nodes]
+tone = { type = "test-audio" }
+cat = { type = "copycat" }
+meter = { type = "level" }
+"#;
+    std::fs::write(folder.path().join("copy.toml"), graph).expect("the graph");
+    let run = |arguments: &[&str]| {
+        let arguments = ["run", "copy.toml", "--duration", "1s"]
+            .iter()
+            .chain(arguments);
+        let mut run = command(arguments);
+        run.current_dir(folder.path())
+            .env("CARGO_TARGET_DIR", target());
+        Program::start("levada run copy.toml", run).wait(BUILD_LIMIT)
+    };
+    let output = run(&["--assert-zero-copy"]);
+    assert_eq!(output.status.code(), Some(1), "{}", output.stderr);
+    for part in [
+        "node \"cat\"",
+        "type copycat",
+        "link \"cat.out -> meter.in\"",
+        "Host::copied",
+    ] {
+        assert!(output.stderr.contains(part), "{part}: {}", output.stderr);
+    }
+    assert!(run(&[]).status.success(), "nobody looks unless asked");
+}

@@ -32,6 +32,9 @@ pub struct EngineConfig {
     pub blocking: usize,
     /// Bytes of payload memory that the pool may hold.
     pub memory: usize,
+    /// Whether a session fails when one of its nodes lets out a payload in memory that it was not given,
+    /// without having declared a copy. For tests and for whoever writes a plugin: it takes time.
+    pub assert_zero_copy: bool,
 }
 
 impl Default for EngineConfig {
@@ -42,6 +45,7 @@ impl Default for EngineConfig {
             workers: cores,
             blocking: 4,
             memory: 256 << 20,
+            assert_zero_copy: false,
         }
     }
 }
@@ -49,6 +53,7 @@ impl Default for EngineConfig {
 pub(crate) struct Shared {
     pub pool: Pool,
     pub workers: Workers,
+    pub assert_zero_copy: bool,
 }
 
 impl Shared {
@@ -93,6 +98,7 @@ impl Engine {
         Ok(Engine(Arc::new(Shared {
             pool: Pool::new(config.memory),
             workers: Workers::Threads(threads),
+            assert_zero_copy: config.assert_zero_copy,
         })))
     }
 

@@ -37,6 +37,7 @@ impl VirtualEngine {
         VirtualEngine(Engine(Arc::new(Shared {
             pool: Pool::new(config.memory),
             workers: Workers::Driven(Box::new(Driver::new(seed))),
+            assert_zero_copy: config.assert_zero_copy,
         })))
     }
 

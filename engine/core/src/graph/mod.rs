@@ -45,7 +45,7 @@ pub use parse::{parse, parse_bytes};
 pub use plan::{Class, Plan, SegmentSummary};
 pub(crate) use plan::{Entry, Need, PlanPort, Route};
 pub use problem::{Place, Problem, Problems, Source};
-pub(crate) use steps::{NONE, Target, To};
+pub(crate) use steps::{NONE, Step, Target, To};
 pub use validate::{SetParam, validate};
 pub use worst_case::{MemoryKind, MemoryPart, NodeLatency, WorstCase};
 

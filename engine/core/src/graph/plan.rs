@@ -299,6 +299,19 @@ impl Plan {
         )
     }
 
+    /// Names the links that an output port feeds, or the port when there is none.
+    pub(crate) fn way_out(&self, from: PortRef) -> String {
+        let links = &self.nodes[from.node].ports[from.port].links;
+        let link = |link: &usize| {
+            let to = self.port_name(self.graph.links[*link].to);
+            format!("link \"{} -> {to}\"", self.port_name(from))
+        };
+        match &links[..] {
+            [] => format!("output \"{}\"", self.port_name(from)),
+            links => links.iter().map(link).collect::<Vec<_>>().join(" and "),
+        }
+    }
+
     fn add_entries(&mut self) {
         for (index, link) in self.graph.links.iter().enumerate() {
             let (producer, consumer) = (

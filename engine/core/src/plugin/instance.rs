@@ -108,6 +108,9 @@ pub(crate) struct Instance {
     state: *mut c_void,
     vtable: *const NodeVTable,
     started: bool,
+    /// Whoever calls it looks at what it is given: it takes frames out of its slots, or has to declare
+    /// copies.
+    pub is_looked_after: bool,
 }
 
 // SAFETY: an instance's state may move between threads (contract of `NodeVTable`), and its functions
@@ -136,6 +139,7 @@ impl Instance {
             state,
             vtable,
             started: false,
+            is_looked_after: false,
         })
     }
 

@@ -11,9 +11,13 @@ use std::sync::Arc;
 
 use levada_abi::{Event, Frame, Status};
 
-use super::segment::{Fault, Segment};
+use super::{
+    segment::{Fault, Segment},
+    zero_copy,
+};
 use crate::{
-    graph::{NONE, Target, To},
+    frame::pool::Holder,
+    graph::{NONE, Step, Target, To},
     plugin::{
         instance::{Calls, Failed, Instance},
         outputs::Outputs,
@@ -32,7 +36,16 @@ impl Segment {
     ) -> Result<R, Fault> {
         let node = session.plan.segments[self.index].nodes[local];
         let mut outputs = Outputs::new(&session.plan, node, 1);
-        match f(&mut self.nodes[local], &mut Calls::new(&mut outputs)) {
+        let mut answer = f(&mut self.nodes[local], &mut Calls::new(&mut outputs));
+        // What comes out of a source is not compared with anything.
+        if let Some(watch) = self.watches.get_mut(local)
+            && !session.plan.nodes[node].is_source
+        {
+            answer = answer.and_then(|answer| {
+                zero_copy::after(watch, session, node, &outputs, None).map(|()| answer)
+            });
+        }
+        match answer {
             Ok(answer) => {
                 if !outputs.is_untouched() {
                     self.flush(session, node, &mut outputs)?;
@@ -62,18 +75,30 @@ impl Segment {
             let step = &steps[at];
             let node = step.node as usize;
             calls.outputs().arm(node, frames.len());
+            let is_looked_after = self.nodes[step.local as usize].is_looked_after;
+            if is_looked_after {
+                self.look_after(session, step, frames);
+            }
             let instance = &mut self.nodes[step.local as usize];
-            let status = if step.looks {
+            let mut status = if step.looks {
                 instance.observe(step.port, frames, &mut calls)
             } else {
                 instance.process(step.port, frames, &mut calls)
             };
             let untouched = calls.outputs().is_untouched();
-            if status == Status::KEPT && untouched && step.goes_on {
+            if status == Status::KEPT && untouched && step.goes_on && !is_looked_after {
                 at += 1;
                 continue;
             }
             session.count(since, at, frames.len());
+            if let Some(watch) = self.watches.get_mut(step.local as usize)
+                && status.is_ok()
+            {
+                let left =
+                    (step.forwards_to != NONE).then_some((step.forwards_to as usize, &*frames));
+                let seen = zero_copy::after(watch, session, node, calls.outputs(), left);
+                status = seen.map_or_else(|Failed(status)| status, |()| status);
+            }
             if !status.is_ok() {
                 // What the node has not taken ends here.
                 let left = if step.looks { 0 } else { close_gaps(frames) };
@@ -81,6 +106,8 @@ impl Segment {
                 return Err(Fault { node, status });
             }
             if status != Status::KEPT && !step.looks {
+                // From now on it is known who may hold what it is given.
+                self.nodes[step.local as usize].is_looked_after = true;
                 let left = close_gaps(frames);
                 frames = &mut frames[..left];
             }
@@ -102,6 +129,16 @@ impl Segment {
                 .add(frames.len() as u64);
             at += 1;
             since = at;
+        }
+    }
+
+    /// Notes what a node is about to be given that takes frames, or has to declare copies.
+    #[cold]
+    fn look_after(&mut self, session: &Session, step: &Step, frames: &[Frame]) {
+        let holder = Holder::node(session.id(), step.node as usize);
+        session.pool().attribute(frames, holder);
+        if let Some(watch) = self.watches.get_mut(step.local as usize) {
+            watch.before(session.pool(), frames);
         }
     }
 

@@ -11,8 +11,4 @@ pub(crate) mod task;
 pub(crate) mod timers;
 mod wheel;
 pub(crate) mod worker;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "segments use it from the next change on")
-)]
 pub(crate) mod zero_copy;

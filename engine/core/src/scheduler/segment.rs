@@ -20,6 +20,7 @@ use crate::{
         outputs::Outputs,
         spare,
     },
+    scheduler::zero_copy::Watch,
     session::Session,
 };
 
@@ -58,6 +59,8 @@ pub(crate) struct Segment {
     pub(super) index: usize,
     /// In the order of the plan's segment.
     pub(super) nodes: Vec<Instance>,
+    /// By node, where copies are to be declared; otherwise empty.
+    pub(super) watches: Vec<Watch>,
     /// In the order of the plan's numbering.
     pub(super) outlets: Vec<Outlet>,
     /// By entry; none where the entry is a source's ring.
@@ -81,6 +84,7 @@ impl Segment {
         Segment {
             index,
             nodes: vec![],
+            watches: vec![],
             outlets: vec![],
             inlets: vec![],
             first_entry: 0,
@@ -93,9 +97,10 @@ impl Segment {
     }
 
     /// Adds the next node of the segment.
-    pub fn add(&mut self, instance: Instance) {
-        if self.nodes.is_empty() {
-            self.nodes.reserve_exact(1);
+    pub fn add(&mut self, mut instance: Instance, session: &Session) {
+        if session.engine.assert_zero_copy {
+            self.watches.push(Watch::default());
+            instance.is_looked_after = true;
         }
         self.nodes.push(instance);
     }

@@ -18,9 +18,14 @@
 
 use std::{collections::VecDeque, ops::Range};
 
-use levada_abi::Frame;
+use levada_abi::{Frame, Status};
 
-use crate::frame::pool::{LoanId, Pool};
+use crate::{
+    frame::pool::{LoanId, Pool},
+    graph::PortRef,
+    plugin::{instance::Failed, outputs::Outputs},
+    session::Session,
+};
 
 /// Frames that a watch remembers.
 const MAX_KNOWN: usize = 4096;
@@ -128,6 +133,31 @@ impl Watch {
         }
         self.known.push_back(memory);
     }
+}
+
+/// Shows a node's watch what a call let out: what it emitted, and what it left in its batch for an output.
+/// Sets the node's error when there is a copy that was not declared.
+pub(crate) fn after(
+    watch: &mut Watch,
+    session: &Session,
+    node: usize,
+    outputs: &Outputs,
+    left: Option<(usize, &[Frame])>,
+) -> Result<(), Failed> {
+    let emitted = outputs.emitted().iter();
+    let out = emitted
+        .map(|emitted| (emitted.port, &*emitted.frames))
+        .chain(left)
+        .flat_map(|(port, frames)| frames.iter().map(move |frame| (port, frame)));
+    let declared = session.nodes[node].bytes_copied.get();
+    watch
+        .after(session.pool(), declared, out)
+        .map_err(|violation| {
+            let port = violation.port;
+            let link = session.plan.way_out(PortRef { node, port });
+            session.set_error(node, violation.cause(&link));
+            Failed(Status::FAILED)
+        })
 }
 
 impl Violation {

@@ -274,7 +274,8 @@ impl Session {
         for (index, claim) in claims.iter_mut().enumerate() {
             for &node in &self.plan.segments[index].nodes {
                 let instance = self.create_node(node);
-                claim.add(instance.map_err(|Failed(status)| Fault { node, status })?);
+                let instance = instance.map_err(|Failed(status)| Fault { node, status })?;
+                claim.add(instance, self);
             }
         }
         // From the sinks up: a source that begins to hand frames in finds the others ready.
