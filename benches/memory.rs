@@ -42,7 +42,7 @@ fn main() {
         println!("memory: skipped, only Linux tells a program what belongs to no file");
         return;
     }
-    let folder = build(&["--package", "levada-engine", "--example", "minimal"]);
+    let folder = build(&["--workspace", "--example", "minimal"]);
     let program = folder.join("examples/minimal");
     let runs = if table::is_short() { 1 } else { RUNS };
     let found: Vec<Found> = (0..runs).map(|_| run(&program)).collect();

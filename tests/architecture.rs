@@ -5,7 +5,7 @@ mod crates;
 #[path = "architecture/source.rs"]
 mod source;
 
-use std::fs;
+use std::{collections::BTreeSet, fs};
 
 use crates::{crates, manifest, table};
 use source::{Source, all_sources, code_lines, root, sources, words};
@@ -318,6 +318,48 @@ fn the_bounds_on_the_page_are_those_of_the_code() {
         assert!(says_so, "{path} does not say that {name} is {value}");
     }
     assert!(rows >= 30, "only {rows} rows were read");
+}
+
+// Benches.
+
+/// A bench that the page does not know is one whose question nobody reads; one that the manifest does not know is run
+/// by the harness for tests, and measures nothing.
+#[test]
+fn every_bench_has_a_question_on_its_page_and_no_harness() {
+    let folder = fs::read_dir(root().join("benches")).expect("the folder is there");
+    let files = folder.filter_map(|entry| {
+        let name = entry
+            .expect("it can be read")
+            .file_name()
+            .into_string()
+            .ok()?;
+        name.strip_suffix(".rs").map(str::to_owned)
+    });
+    let files: BTreeSet<String> = files.collect();
+    let page = fs::read_to_string(root().join("benches/README.md")).expect("the page is there");
+    // The first table: `name`, question, what it is compared with.
+    let asked = page.lines().filter_map(|line| {
+        let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+        rest.contains('?').then(|| name.to_owned())
+    });
+    assert_eq!(
+        files,
+        asked.collect(),
+        "benches/ and the questions on its page"
+    );
+
+    let manifest = manifest("");
+    let benches = manifest["bench"].as_array().expect("benches are declared");
+    let declared = benches.iter().filter_map(|bench| {
+        let runs_itself = bench.get("harness").and_then(toml::Value::as_bool) == Some(false);
+        let name = bench["name"].as_str().expect("a bench has a name");
+        runs_itself.then(|| name.to_owned())
+    });
+    assert_eq!(
+        files,
+        declared.collect(),
+        "benches/ and [[bench]] with harness = false"
+    );
 }
 
 // Sizes.

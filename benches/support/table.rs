@@ -136,9 +136,10 @@ pub fn cell(value: f64, unit: &str) -> String {
     }
 }
 
-/// Prints a table in Markdown; nothing where nothing was measured.
+/// Prints a table in Markdown; only that everything ran where nothing was measured.
 pub fn print(title: &str, head: &[&str], rows: &[Vec<String>]) {
     if is_short() {
+        println!("Ran once, without figures: {title}");
         return;
     }
     println!("\n{title}\n\n| {} |", head.join(" | "));
