@@ -39,17 +39,10 @@ unsafe extern "C" fn collect(call: *mut c_void, _: u32, frame: *mut Frame) -> St
 
 /// Which types a chain has, and where in its memory their instances lie.
 struct Shape {
-    nodes: Vec<Place>,
-    types: Vec<NodeTypeDesc>,
+    types: Vec<(usize, NodeTypeDesc)>,
     layout: Layout,
     // The descriptors live with it.
     _plugin: Plugin,
-}
-
-#[derive(Clone, Copy)]
-struct Place {
-    offset: usize,
-    vtable: *const NodeVTable,
 }
 
 // SAFETY: a shape does not change, and the functions that it names may be called from any thread.
@@ -59,6 +52,7 @@ unsafe impl Sync for Shape {}
 
 /// Instances of node types, in a block of memory as the engine lays it out.
 pub struct RawChain {
+    nodes: Vec<(*mut c_void, *const NodeVTable)>,
     shape: Arc<Shape>,
     memory: *mut u8,
     session: u64,
@@ -76,7 +70,7 @@ impl RawChain {
     /// As [`new`](RawChain::new), with values for whole-number params of these names.
     pub fn with_params(plugin: &Plugin, types: &[&str], params: &[(&str, i64)]) -> RawChain {
         let mut layout = Layout::from_size_align(0, 64).expect("a power of two");
-        let (mut nodes, mut descs) = (vec![], vec![]);
+        let mut types_at = vec![];
         for name in types {
             let desc = plugin
                 .types()
@@ -88,16 +82,11 @@ impl RawChain {
                 .expect("a state's layout is sound");
             let (sum, offset) = layout.extend(state).expect("states fit in memory");
             layout = sum.pad_to_align();
-            nodes.push(Place {
-                offset,
-                vtable: desc.vtable,
-            });
-            descs.push(*desc);
+            types_at.push((offset, *desc));
         }
-        assert!(!nodes.is_empty(), "a chain has nodes");
+        assert!(!types_at.is_empty(), "a chain has nodes");
         let shape = Shape {
-            nodes,
-            types: descs,
+            types: types_at,
             layout,
             _plugin: plugin.clone(),
         };
@@ -116,23 +105,18 @@ impl RawChain {
         // SAFETY: there is a node, and each takes a byte or more, so the size is not zero.
         let memory = unsafe { std::alloc::alloc(shape.layout) };
         assert!(!memory.is_null(), "out of memory");
-        for (place, desc) in shape.nodes.iter().zip(&shape.types) {
+        let nodes = shape.types.iter().map(|(offset, desc)| {
             // SAFETY: the offset lies inside the block, and there is room for this state and no other.
-            let state = unsafe { memory.add(place.offset) }.cast::<c_void>();
+            let state = unsafe { memory.add(*offset) }.cast::<c_void>();
             create(desc, state, session, params);
-        }
+            (state, desc.vtable)
+        });
         RawChain {
+            nodes: nodes.collect(),
             shape: shape.clone(),
             memory,
             session,
         }
-    }
-
-    #[inline]
-    fn node(&self, place: Place) -> (*mut c_void, *const NodeVTable) {
-        // SAFETY: the offset lies inside the block.
-        let state = unsafe { self.memory.add(place.offset) };
-        (state.cast(), place.vtable)
     }
 
     /// What the chain's [`Drip`](nodes::Drip) takes orders from.
@@ -143,15 +127,15 @@ impl RawChain {
     /// Passes a batch to an input port of a node.
     #[inline]
     pub fn call(&mut self, node: usize, port: u32, frames: &mut [Frame]) {
-        call(self.node(self.shape.nodes[node]), port, frames);
+        call(self.nodes[node], port, frames);
     }
 
     /// Passes a batch through all nodes; `between` sees it before each.
     #[inline]
     pub fn run_with(&mut self, frames: &mut [Frame], mut between: impl FnMut(&mut [Frame])) {
-        for node in &self.shape.nodes {
+        for node in &self.nodes {
             between(frames);
-            call(self.node(*node), 0, frames);
+            call(*node, 0, frames);
         }
     }
 
@@ -169,7 +153,7 @@ impl RawChain {
             emit: collect,
             signal: no_event,
         };
-        let (state, vtable) = self.node(self.shape.nodes[node]);
+        let (state, vtable) = self.nodes[node];
         // SAFETY: a live instance that nobody else calls; the context is valid for the call.
         let status = unsafe { ((*vtable).tick)(state, &raw const context) };
         assert!(status.is_ok(), "{status:?}");
@@ -180,8 +164,8 @@ impl RawChain {
     #[inline(never)]
     pub fn tick_and_run(&mut self, made: &mut Vec<Frame>) {
         self.tick(0, made);
-        for node in &self.shape.nodes[1..] {
-            call(self.node(*node), 0, made);
+        for node in &self.nodes[1..] {
+            call(*node, 0, made);
         }
         made.clear();
     }
@@ -245,10 +229,9 @@ fn create(desc: &NodeTypeDesc, state: *mut c_void, session: u64, params: &[(&str
 
 impl Drop for RawChain {
     fn drop(&mut self) {
-        for node in &self.shape.nodes {
-            let (state, vtable) = self.node(*node);
+        for (state, vtable) in &self.nodes {
             // SAFETY: a live instance, used for the last time.
-            unsafe { ((*vtable).destroy)(state) };
+            unsafe { ((**vtable).destroy)(*state) };
         }
         // SAFETY: allocated in `of_shape` with this layout.
         unsafe { std::alloc::dealloc(self.memory, self.shape.layout) };
