@@ -107,15 +107,15 @@ struct Levada {
     plan: Arc<Plan>,
     sessions: Vec<Arc<Session>>,
     ended: Arc<AtomicU64>,
+    /// Of those that ended.
+    whole: Arc<AtomicU64>,
     all_ended: mpsc::Receiver<()>,
     tell: mpsc::SyncSender<()>,
 }
 
-fn assert_whole(end: &Ended) {
-    assert_eq!(end.error, None);
-    for link in &end.report.links {
-        assert_eq!(link.dropped, 0, "{} -> {}", link.from, link.to);
-    }
+/// Whether no node failed and no frame got lost.
+fn is_whole(end: &Ended) -> bool {
+    end.error.is_none() && end.report.links.iter().all(|link| link.dropped == 0)
 }
 
 impl Levada {
@@ -141,6 +141,7 @@ impl Levada {
             plan: plan_with(&graph, &[nodes::plugin()]),
             sessions: Vec::with_capacity(sessions as usize),
             ended: Arc::default(),
+            whole: Arc::default(),
             all_ended,
             tell,
         }
@@ -150,9 +151,11 @@ impl Levada {
 impl Way for Levada {
     fn add(&mut self, sessions: u64) {
         for _ in 0..sessions {
-            let (ended, tell) = (self.ended.clone(), self.tell.clone());
+            let (ended, whole) = (self.ended.clone(), self.whole.clone());
+            let tell = self.tell.clone();
+            // It runs on a thread of the engine's, where a failed assertion would end nothing.
             let session = self.engine.start_session(&self.plan, move |end| {
-                assert_whole(&end);
+                whole.fetch_add(u64::from(is_whole(&end)), Ordering::Relaxed);
                 if ended.fetch_add(1, Ordering::Relaxed) + 1 == sessions {
                     let _ = tell.send(());
                 }
@@ -165,15 +168,14 @@ impl Way for Levada {
         let (tell, ended) = mpsc::sync_channel(1);
         let begin = Instant::now();
         let session = self.engine.start_session(&self.plan, move |end| {
-            assert_whole(&end);
-            let _ = tell.send(());
+            let _ = tell.send(is_whole(&end));
         });
         let session = session.expect("the nodes start");
         let came = begin.elapsed();
         let begin = Instant::now();
         session.stop();
         drop(session);
-        ended.recv().expect("a session ends once");
+        assert!(ended.recv().expect("a session ends once"));
         Some((came, begin.elapsed()))
     }
 }
@@ -183,6 +185,8 @@ impl Drop for Levada {
         self.sessions.iter().for_each(Session::stop);
         if !self.sessions.is_empty() {
             self.all_ended.recv().expect("this is the other end");
+            let whole = self.whole.load(Ordering::Relaxed);
+            assert_eq!(whole, self.sessions.len() as u64, "sessions lost frames");
         }
     }
 }
