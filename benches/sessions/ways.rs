@@ -156,7 +156,8 @@ impl Way for Levada {
             // It runs on a thread of the engine's, where a failed assertion would end nothing.
             let session = self.engine.start_session(&self.plan, move |end| {
                 whole.fetch_add(u64::from(is_whole(&end)), Ordering::Relaxed);
-                if ended.fetch_add(1, Ordering::Relaxed) + 1 == sessions {
+                // AcqRel: the last to end sees what the others counted.
+                if ended.fetch_add(1, Ordering::AcqRel) + 1 == sessions {
                     let _ = tell.send(());
                 }
             });
