@@ -111,8 +111,8 @@ impl Sizes<'_> {
         })
     }
 
-    /// What a segment has in hand at most: the largest batch from one of its entries, and what its
-    /// nodes make of it.
+    /// What a segment has in hand at most: the largest batch from one of its entries, what its nodes
+    /// make of it, and of each channel the frame that comes next, at which it has looked.
     fn batch(&self, segment: usize, made: &[u64]) -> MemoryPart {
         let plan = self.plan;
         let segment = &plan.segments[segment];
@@ -146,7 +146,14 @@ impl Sizes<'_> {
             let frames = if frame.bytes > 0 { frames } else { 0 };
             (bytes, frames, frame.format)
         });
-        let (bytes, frames, format) = batches.max().unwrap_or_default();
+        let (mut bytes, mut frames, format) = batches.max().unwrap_or_default();
+        for entry in &segment.entries {
+            if let Entry::Channel { channel, .. } = *entry {
+                let next = &self.links[plan.channels[channel].link];
+                bytes = bytes.saturating_add(next.bytes);
+                frames += 1;
+            }
+        }
         MemoryPart {
             kind: MemoryKind::Batch,
             name: plan.graph.nodes[root].name.clone(),
