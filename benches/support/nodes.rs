@@ -177,7 +177,7 @@ impl Node for Pump {
             self.left -= 1;
         }
         if self.left > 0 {
-            ctx.wake();
+            ctx.tick_again();
         } else {
             ctx.finish();
         }

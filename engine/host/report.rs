@@ -120,6 +120,7 @@ pub fn plan(plan: &Plan) -> String {
     for (index, segment) in plan.segments().enumerate() {
         let class = match segment.class {
             levada_engine::graph::Class::Light => "a worker or its source's thread",
+            levada_engine::graph::Class::Audio => "the audio lane or its source's thread",
             levada_engine::graph::Class::Heavy => "a worker",
             levada_engine::graph::Class::Blocking => "a thread that may wait",
         };

@@ -19,7 +19,7 @@ use std::{
 
 use levada_engine::{
     Engine, EngineConfig,
-    graph::{GraphBuilder, Plan, Problems},
+    graph::{GraphBuilder, Plan},
     plugin::Registry,
 };
 use levada_plugin::prelude::*;
@@ -150,7 +150,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     graph.node("screen", "screen");
     graph.link(&format!("{link} -> screen"));
     let graph = graph.build(&registry)?;
-    let plan = Plan::new(graph, &registry).map_err(Problems::from)?;
+    let plan = Plan::new(graph, &registry)?;
     let plan = Arc::new(plan);
 
     let engine = Engine::start(&EngineConfig::default())?;

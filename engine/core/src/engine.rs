@@ -23,6 +23,9 @@ use crate::{
     virtual_engine,
 };
 
+/// Payload memory that nobody has needed for so long, or up to twice that, goes back to the system.
+const TRIM: Duration = Duration::from_secs(10);
+
 /// How an engine is set up.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -35,10 +38,13 @@ pub struct EngineConfig {
     /// Whether a session fails when one of its nodes lets out a payload in memory that it was not given,
     /// without having declared a copy. For tests and for whoever writes a plugin: it takes time.
     pub assert_zero_copy: bool,
+    /// Whether light segments that deal with audio alone run on threads of their own, with real-time
+    /// priority (SCHED_FIFO) where the system allows it. They are started when they are first needed.
+    pub audio_lane: bool,
 }
 
 impl Default for EngineConfig {
-    /// A worker for each core, four threads for nodes that may wait, 256 MiB.
+    /// A worker for each core, four threads for nodes that may wait, 256 MiB, an audio lane.
     fn default() -> EngineConfig {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         EngineConfig {
@@ -46,6 +52,7 @@ impl Default for EngineConfig {
             blocking: 4,
             memory: 256 << 20,
             assert_zero_copy: false,
+            audio_lane: true,
         }
     }
 }
@@ -94,12 +101,18 @@ impl Engine {
     /// # Errors
     /// When the system has no threads left.
     pub fn start(config: &EngineConfig) -> std::io::Result<Engine> {
-        let threads = Threads::start(config.workers.max(1), config.blocking.max(1))?;
-        Ok(Engine(Arc::new(Shared {
+        let threads = Threads::start(config.workers, config.blocking, config.audio_lane)?;
+        let engine = Engine(Arc::new(Shared {
             pool: Pool::new(config.memory),
-            workers: Workers::Threads(threads),
+            workers: Workers::Threads(Box::new(threads)),
             assert_zero_copy: config.assert_zero_copy,
-        })))
+        }));
+        let pool = engine.0.pool.clone();
+        let trimmed = engine.every(TRIM, move || {
+            pool.trim_idle();
+        });
+        trimmed.map_err(std::io::Error::other)?;
+        Ok(engine)
     }
 
     /// Returns a number for a session that is yet to be started, so that what belongs to it (a peer)

@@ -153,10 +153,19 @@ pub(crate) struct PlanIngress {
 pub enum Class {
     /// A worker, or the thread that hands frames in.
     Light,
+    /// As light, on the audio lane: all its nodes deal with audio alone.
+    Audio,
     /// A worker.
     Heavy,
     /// A thread set aside for nodes that may wait.
     Blocking,
+}
+
+impl Class {
+    /// Whether its segments are soon done, so that any thread may run them.
+    pub(crate) fn is_light(self) -> bool {
+        matches!(self, Class::Light | Class::Audio)
+    }
 }
 
 pub(crate) struct PlanSegment {
@@ -539,7 +548,29 @@ fn segment(graph: &Graph, types: &[Arc<NodeType>], nodes: &mut [PlanNode]) -> Ve
         nodes[node].local = segments[segment].nodes.len();
         segments[segment].nodes.push(node);
     }
+    for segment in segments.iter_mut().filter(|s| s.class == Class::Light) {
+        if is_audio(graph, types, &segment.nodes) {
+            segment.class = Class::Audio;
+        }
+    }
     segments
+}
+
+/// Whether nodes deal with audio alone: a linked port says so, and none says otherwise.
+fn is_audio(graph: &Graph, types: &[Arc<NodeType>], nodes: &[usize]) -> bool {
+    let linked = graph.links.iter().flat_map(|link| [link.from, link.to]);
+    let formats = linked
+        .filter(|at| nodes.contains(&at.node))
+        .flat_map(|at| &types[at.node].info().ports[at.port].formats)
+        .filter(|format| *format != "*");
+    let mut any = false;
+    for format in formats {
+        if !format.starts_with("audio/") {
+            return false;
+        }
+        any = true;
+    }
+    any
 }
 
 #[cfg(test)]

@@ -173,7 +173,7 @@ impl Driver {
             if now >= until {
                 return Rest::Elapsed;
             }
-            while caller.call_due(&self.timers, now) {}
+            while caller.call_due(&self.timers, now) > 0 {}
             if let Some((Runnable { session, segment }, took)) = self.pick() {
                 session.run_queued(segment);
                 self.now.store(now.saturating_add(took), Ordering::Relaxed);

@@ -15,8 +15,16 @@ use std::{
 
 use levada_abi::NodeHandle;
 
-use super::timers::{Caller, Timers, TooManyJobs, Work, lock};
+use super::{
+    realtime::Seat,
+    timers::{Caller, Timers, TooManyJobs, Work, lock},
+};
 use crate::clock;
+
+/// A keeper that calls more often than this, on average, is crowded: it rests for [`NAP_NS`] after each
+/// waking, so that one waking serves many calls, which come late by as much.
+const CROWDED_NS: i64 = 20_000;
+const NAP_NS: i64 = 1_000_000;
 
 /// The thread does not sleep.
 const AWAKE: i64 = i64::MIN;
@@ -41,12 +49,21 @@ impl Keeper {
     }
 
     /// Calls what is due, and sleeps, until the end.
-    pub fn keep_time(&self) {
+    pub(super) fn keep_time(&self, seat: &Seat) {
         let mut caller = Caller::new();
+        let mut awake_since = clock::now_ns();
         loop {
-            while caller.call_due(&self.timers, clock::now_ns()) {
+            let mut calls = 0;
+            loop {
+                seat.begin();
+                let called = caller.call_due(&self.timers, clock::now_ns());
+                seat.rest();
+                calls += called;
                 if self.ended.load(Ordering::Acquire) {
                     return;
+                }
+                if called == 0 {
+                    break;
                 }
             }
             let timers = lock(&self.timers);
@@ -54,9 +71,13 @@ impl Keeper {
                 return;
             }
             let next = timers.next_node().into_iter().chain(timers.next_job());
-            let until = next.min().unwrap_or(i64::MAX);
+            let mut until = next.min().unwrap_or(i64::MAX);
             let now = clock::now_ns();
+            if calls as i64 > (now - awake_since) / CROWDED_NS {
+                until = until.max(awake_since + NAP_NS);
+            }
             if until <= now {
+                awake_since = now;
                 continue;
             }
             self.sleeps_until.store(until, Ordering::Relaxed);
@@ -64,6 +85,7 @@ impl Keeper {
             let waited = self.earlier.wait_timeout(timers, wait);
             let _timers = waited.unwrap_or_else(PoisonError::into_inner).0;
             self.sleeps_until.store(AWAKE, Ordering::Relaxed);
+            awake_since = clock::now_ns();
         }
     }
 

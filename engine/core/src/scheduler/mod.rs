@@ -6,6 +6,7 @@ pub(crate) mod driver;
 mod flow;
 mod keeper;
 mod random;
+mod realtime;
 pub(crate) mod segment;
 pub(crate) mod task;
 pub(crate) mod timers;

@@ -120,15 +120,15 @@ impl Caller {
         }
     }
 
-    /// Calls [`services::timer_is_due`] for nodes that are due and runs a job that is. Returns whether
-    /// there was anything, in which case there may be more. `timers` is locked only between the calls.
-    pub fn call_due(&mut self, timers: &Mutex<Timers>, now: i64) -> bool {
+    /// Calls [`services::timer_is_due`] for nodes that are due and runs a job that is. Returns how
+    /// many that were; where there was anything there may be more. `timers` is locked only between the calls.
+    pub fn call_due(&mut self, timers: &Mutex<Timers>, now: i64) -> usize {
         let job = {
             let mut timers = lock(timers);
             timers.wheel.take_due(now, &mut self.due);
             timers.take_job(now)
         };
-        let any = job.is_some() || !self.due.is_empty();
+        let count = usize::from(job.is_some()) + self.due.len();
         self.due.drain(..).for_each(services::timer_is_due);
         if let Some((index, mut work)) = job {
             match catch_unwind(AssertUnwindSafe(&mut work)) {
@@ -141,6 +141,6 @@ impl Caller {
                 }
             }
         }
-        any
+        count
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, atomic::Ordering};
 use levada_abi::{Event, Status, event};
 
 use super::{Session, lock};
-use crate::graph::PortRef;
+use crate::{graph::PortRef, scheduler::worker::Place};
 
 /// Events that may wait in one session; more than a graph's kinds, ports and streams come to.
 const MAX_EVENTS: usize = 1024;
@@ -34,7 +34,16 @@ impl Session {
     }
 
     pub(crate) fn set_timer(&self, node: usize, deadline: i64) {
-        self.engine.workers.at(deadline, self.nodes[node].handle);
+        let (place, handle) = (self.place(node), self.nodes[node].handle);
+        self.engine.workers.at(place, deadline, handle);
+    }
+
+    /// Which of the engine's threads a node belongs to.
+    pub(super) fn place(&self, node: usize) -> Place {
+        Place {
+            session: self.id,
+            class: self.plan.segments[self.plan.nodes[node].segment].class,
+        }
     }
 
     /// Events that wait for a node.

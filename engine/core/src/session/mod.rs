@@ -533,8 +533,8 @@ impl Session {
     }
 
     fn release_handles(&self) {
-        for node in &self.nodes {
-            self.engine.workers.forget(node.handle);
+        for (index, node) in self.nodes.iter().enumerate() {
+            self.engine.workers.forget(self.place(index), node.handle);
             handles::release(node.handle);
         }
     }

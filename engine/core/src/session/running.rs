@@ -11,7 +11,6 @@ use levada_abi::{Event, Frame, Status};
 use super::Session;
 use crate::{
     channel::Item,
-    graph::Class,
     scheduler::{
         segment::{Next, Segment},
         task::Claim,
@@ -57,14 +56,10 @@ impl Session {
     }
 
     pub(super) fn queue(self: &Arc<Self>, segment: usize) {
-        let class = self.plan.segments[segment].class;
-        self.engine.workers.push(
-            class,
-            Runnable {
-                session: self.clone(),
-                segment,
-            },
-        );
+        self.engine.workers.push(Runnable {
+            session: self.clone(),
+            segment,
+        });
     }
 
     /// Runs a segment that was taken from the queue.
@@ -110,7 +105,7 @@ impl Session {
     /// seed decides the order.
     pub(crate) fn tick_now(self: &Arc<Self>, node: usize) {
         let segment = self.plan.nodes[node].segment;
-        if self.plan.segments[segment].class == Class::Light
+        if self.plan.segments[segment].class.is_light()
             && self.engine.workers.driver().is_none()
             && let Some(claim) = self.segments[segment].claim_idle()
         {
@@ -145,7 +140,7 @@ impl Session {
             .get(port)
             .and_then(|port| port.ingress)
             .filter(|ingress| {
-                self.plan.segments[plan.segment].class == Class::Light
+                self.plan.segments[plan.segment].class.is_light()
                     && self.ingress[*ingress].is_empty()
                     && self.engine.workers.driver().is_none()
                     && !self.is_source_finished(node)
