@@ -2,8 +2,8 @@
 //!
 //! In a normal build these are the standard library's and crossbeam's own types, re-exported. In this
 //! crate's unit tests under `--cfg loom` they are loom's, and small containers on top of loom's
-//! ([`model`]), so that the models in [`channel`](crate::channel) and [`scheduler`](crate::scheduler)
-//! try every interleaving and every reordering that the memory model allows:
+//! ([`model`]), so that the models in [`channel`](crate::channel), [`scheduler`](crate::scheduler) and
+//! [`frame::pool`](crate::frame::pool) try every interleaving and every reordering that the memory model allows:
 //! `RUSTFLAGS="--cfg loom" cargo test -p levada-engine --release --lib loom`.
 //!
 //! What must hold: a container of [`model`] synchronises no more than the one it stands for, so that a

@@ -132,8 +132,8 @@ impl Shelf {
     /// Looks, without taking, whether there is a block of which `is` holds, among `at_most` blocks from
     /// the top. The answer may be wrong while others take and put back.
     pub fn any(&self, headers: &Headers, at_most: u32, is: impl Fn(&Header) -> bool) -> bool {
-        // Acquire, with the Release in `put`: the headers are seen as they were put.
-        let mut next = number(self.0.load(Ordering::Acquire));
+        // Relaxed: what is seen is believed for no longer than this look.
+        let mut next = number(self.0.load(Ordering::Relaxed));
         for _ in 0..at_most {
             let Some(header) = headers.get(next) else {
                 return false;
