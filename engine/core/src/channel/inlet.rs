@@ -193,7 +193,7 @@ impl Inlet {
         // Pairs with the fence in `Outlet::wait_for_room`.
         fence(Ordering::SeqCst);
         self.shared.producer_waits.load(Ordering::Relaxed)
-            && self.queued() <= self.shared.capacity / 2
+            && self.queued() <= self.shared.wake_at
             && self.shared.producer_waits.swap(false, Ordering::Relaxed)
     }
 

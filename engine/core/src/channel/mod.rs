@@ -9,7 +9,7 @@
 //!
 //! *Room.* A producer on a `block` channel that finds no room calls [`Outlet::wait_for_room`]: it
 //! leaves a mark, then looks again. A consumer that has taken frames calls [`Inlet::take_waiter`]:
-//! when the channel is at most half full and the mark is there, it clears the mark and wakes the
+//! when the channel is at most half full (or as its consumer needs it) and the mark is there, it clears the mark and wakes the
 //! producer's segment. Mark and look on one side, take and look on the other, each with a
 //! sequentially consistent fence between, so that at least one of the two sees the other.
 //!
@@ -51,6 +51,8 @@ struct Shared {
     policy: Policy,
     /// Frames that it holds at most.
     capacity: usize,
+    /// Frames that may wait when the producer is woken.
+    wake_at: usize,
     /// The producer has pushed its last frame.
     closed: AtomicBool,
     /// Nobody takes from the channel any more.
@@ -77,9 +79,16 @@ pub(crate) fn channel(policy: Policy, capacity: usize) -> (Outlet, Inlet) {
         Policy::Latest => 1,
         _ => capacity.max(1),
     };
+    channel_with(policy, capacity, capacity / 2)
+}
+
+/// The same, where a producer that waits is woken once at most `wake_at` frames wait: for a consumer that
+/// keeps frames waiting and may never empty the channel by half.
+pub(crate) fn channel_with(policy: Policy, capacity: usize, wake_at: usize) -> (Outlet, Inlet) {
     let shared = Arc::new(Shared {
         policy,
         capacity,
+        wake_at,
         closed: AtomicBool::new(false),
         abandoned: AtomicBool::new(false),
         producer_waits: AtomicBool::new(false),

@@ -19,7 +19,7 @@ use levada_abi::{Event, HostVTable, NodeConfig, NodeHandle, Status, Text};
 use tracing::{debug, error};
 
 use crate::{
-    channel::{Ingress, Inlet, Outlet, channel},
+    channel::{Ingress, Inlet, Outlet, channel, channel_with},
     engine::Shared,
     frame::{
         pool::Pool,
@@ -250,7 +250,11 @@ impl Session {
             .plan
             .channels
             .iter()
-            .map(|plan| channel(plan.policy, plan.capacity))
+            .map(|plan| match plan.patience {
+                usize::MAX => channel(plan.policy, plan.capacity),
+                // The consumer goes on when more than that wait, and not before.
+                patience => channel_with(plan.policy, plan.capacity, patience),
+            })
             .map(|(outlet, inlet)| (Some(outlet), Some(inlet)))
             .collect();
         for (index, claim) in claims.iter_mut().enumerate() {
