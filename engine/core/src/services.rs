@@ -79,7 +79,11 @@ unsafe extern "C" fn virtual_now(host: *mut c_void) -> i64 {
 }
 
 pub(crate) fn timer_is_due(node: NodeHandle) {
-    handles::with(node, |session, node| session.tick_now(node));
+    // SAFETY: the claim was won by this call, by the handle of the segment's root.
+    let claimed = handles::claim(node, |session, node| unsafe { session.tick_claimed(node) });
+    if claimed.is_none() {
+        handles::with(node, |session, node| session.call_soon(node));
+    }
 }
 
 fn guarded<R>(on_panic: R, f: impl FnOnce() -> R) -> R {

@@ -19,7 +19,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use levada_abi::NodeHandle;
 
-use super::Session;
+use super::{Session, running};
 use crate::scheduler::task::Gate;
 
 const CHUNK: usize = 1024;
@@ -102,6 +102,15 @@ pub(crate) fn release(handle: NodeHandle) {
 /// Calls `f` with what the handle names; `None` when it is stale.
 pub(crate) fn with<R>(handle: NodeHandle, f: impl FnOnce(&Arc<Session>, usize) -> R) -> Option<R> {
     let slot = slot(handle.slot)?;
+    let running = slot.claimed.load(Ordering::Acquire);
+    if running::is_running(running) {
+        // A node asks during its own session's run, which keeps session and handles.
+        // SAFETY: the run on this thread's stack has a reference. This one is not dropped here.
+        let session = ManuallyDrop::new(unsafe { Arc::from_raw(running) });
+        let node = slot.node.load(Ordering::Relaxed) as usize;
+        let is_live = slot.generation.load(Ordering::Relaxed) == handle.generation;
+        return is_live.then(|| f(&session, node));
+    }
     let session = slot.session.load();
     let session = session.as_ref()?;
     let node = slot.node.load(Ordering::Acquire) as usize;

@@ -23,24 +23,36 @@ use crate::{
 const MAX_DIRECT_RUNS: usize = 4;
 
 thread_local! {
-    /// Runs on this thread's stack.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// Runs on this thread's stack, and the session that the innermost of them runs.
+    static RUNNING: Cell<(usize, *const Session)> = const { Cell::new((0, std::ptr::null())) };
 }
 
 /// A run on this thread's stack, until it ends, however it does.
-struct Deeper;
+struct Running {
+    before: (usize, *const Session),
+}
 
-impl Deeper {
-    fn begin() -> Deeper {
-        DEPTH.set(DEPTH.get() + 1);
-        Deeper
+impl Running {
+    fn begin(session: &Arc<Session>) -> Running {
+        let before = RUNNING.get();
+        RUNNING.set((before.0 + 1, Arc::as_ptr(session)));
+        Running { before }
+    }
+
+    fn depth() -> usize {
+        RUNNING.get().0
     }
 }
 
-impl Drop for Deeper {
+impl Drop for Running {
     fn drop(&mut self) {
-        DEPTH.set(DEPTH.get() - 1);
+        RUNNING.set(self.before);
     }
+}
+
+/// Whether this thread runs a segment of that session, which therefore lives and keeps its handles.
+pub(super) fn is_running(session: *const Session) -> bool {
+    !session.is_null() && std::ptr::eq(RUNNING.get().1, session)
 }
 
 impl Session {
@@ -79,7 +91,7 @@ impl Session {
         // A panic here is the engine's own bug, or a log subscriber's: it ends the session, and neither
         // the thread nor the claim is lost.
         let next = catch_unwind(AssertUnwindSafe(|| {
-            let _deeper = Deeper::begin();
+            let _running = Running::begin(self);
             f(&mut claim)
         }));
         let next = next.unwrap_or_else(|payload| {
@@ -101,17 +113,21 @@ impl Session {
         }
     }
 
-    /// Ticks a node whose time has come: here and now where its segment is light and at rest, unless a
-    /// seed decides the order.
-    pub(crate) fn tick_now(self: &Arc<Self>, node: usize) {
+    /// Ticks a source whose time has come, and whose segment the caller has claimed by its handle: here and
+    /// now where the segment is light, unless a seed decides the order.
+    ///
+    /// # Safety
+    /// The claim must be the caller's own, on the segment whose root this node is, and unused.
+    pub(crate) unsafe fn tick_claimed(self: &Arc<Self>, node: usize) {
         let segment = self.plan.nodes[node].segment;
-        if self.plan.segments[segment].class.is_light()
-            && self.engine.workers.driver().is_none()
-            && let Some(claim) = self.segments[segment].claim_idle()
-        {
+        // SAFETY: the caller vouches for it.
+        let claim = unsafe { self.segments[segment].claimed() };
+        if self.plan.segments[segment].class.is_light() && self.engine.workers.driver().is_none() {
             self.run(segment, claim, |claim| claim.run_tick(self, node));
         } else {
-            self.call_soon(node);
+            self.nodes[node].set_due();
+            self.mark_called(segment);
+            self.run(segment, claim, |_| Next::Again);
         }
     }
 
@@ -144,11 +160,11 @@ impl Session {
                     && self.ingress[*ingress].is_empty()
                     && self.engine.workers.driver().is_none()
                     && !self.is_source_finished(node)
-                    && DEPTH.get() < MAX_DIRECT_RUNS
+                    && Running::depth() < MAX_DIRECT_RUNS
             });
         let taken = match (ingress, &mut given.claim) {
             (Some(ingress), Some(claim)) => {
-                let _deeper = Deeper::begin();
+                let _running = Running::begin(self);
                 claim.run_direct(self, ingress, frames)
             }
             _ => 0,
