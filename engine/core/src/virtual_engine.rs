@@ -74,7 +74,7 @@ impl VirtualEngine {
         self.drive_until(i64::MAX)
     }
 
-    /// Runs on the calling thread until there is nothing left to do, or the virtual time is over.
+    /// Lets virtual time pass, and runs on the calling thread what there is to run in it.
     pub fn drive_for(&mut self, time: Duration) -> Rest {
         let time = i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
         self.drive_until(self.0.now_ns().saturating_add(time))

@@ -11,12 +11,18 @@
 mod check;
 #[path = "random_graphs/feed.rs"]
 mod feed;
+#[path = "random_graphs/filter.rs"]
+mod filter;
 #[path = "random_graphs/ledger.rs"]
 mod ledger;
 #[path = "random_graphs/nodes.rs"]
 mod nodes;
 #[path = "random_graphs/run.rs"]
 mod run;
+#[path = "random_graphs/sink.rs"]
+mod sink;
+#[path = "random_graphs/sources.rs"]
+mod sources;
 #[path = "random_graphs/spec.rs"]
 mod spec;
 
@@ -75,7 +81,9 @@ fn for_all(what: &str, run: impl Fn(&Spec) -> Verdict) {
     let end = Instant::now() + Duration::from_secs(setting("LEVADA_SECONDS").unwrap_or(6));
     let (mut ran, mut refused) = (0, 0);
     for case in first.. {
-        let mut tree = tree(case, Length::Short);
+        // Every fourth graph goes on until it is stopped.
+        let length = [Length::Short, Length::Endless][usize::from(case % 4 == 3)];
+        let mut tree = tree(case, length);
         let verdict = run(&tree.current());
         if !verdict.is_right() {
             let (smallest, verdict) = shrink(&mut *tree, verdict, &run);

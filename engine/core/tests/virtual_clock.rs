@@ -295,6 +295,23 @@ fn a_graph_that_never_waits_cannot_keep_time_from_passing() {
 }
 
 #[test]
+fn time_passes_where_nothing_is_left_to_do() {
+    let mut engine = engine(10);
+    let jobs = Arc::new(AtomicUsize::new(0));
+    let counted = jobs.clone();
+    let every = engine.engine().every(Duration::from_millis(1), move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+    });
+    assert!(every.is_ok());
+    assert_eq!(engine.drive_for(Duration::from_millis(5)), Rest::Idle);
+    assert_eq!(engine.drive_for(Duration::from_millis(2)), Rest::Idle);
+    assert_eq!(jobs.load(Ordering::Relaxed), 6, "the seventh is due now");
+    assert_eq!(engine.drive(), Rest::Idle, "without a limit none passes");
+    assert_eq!(engine.engine().now_ns(), 7_000_000);
+    assert_eq!(jobs.load(Ordering::Relaxed), 7);
+}
+
+#[test]
 fn all_nodes_run_on_the_thread_that_drives() {
     let mut engine = engine(3);
     let (session, _told) = start(&mut engine, &busy());

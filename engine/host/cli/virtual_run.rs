@@ -54,7 +54,7 @@ pub fn run(plan: &Arc<Plan>, seed: u64, time: Option<Duration>) -> Result<Finish
     let mut stuck = None;
     let mut report = told.try_recv().ok();
     if report.is_none() {
-        stuck = (rest == Rest::Idle).then(|| explain(&session, engine.engine().now_ns()));
+        stuck = (rest == Rest::Idle).then(|| explain(&session));
         session.stop();
         engine.drive_for(DRAIN);
         report = told.try_recv().ok();
@@ -78,7 +78,7 @@ async fn end_on_ctrl_c(session: Arc<Session>) {
     session.abort();
 }
 
-fn explain(session: &Session, now_ns: i64) -> Failure {
+fn explain(session: &Session) -> Failure {
     let sources: Vec<String> = session
         .open_sources()
         .iter()
@@ -90,9 +90,7 @@ fn explain(session: &Session, now_ns: i64) -> Failure {
         many => format!("each of the nodes {}", many.join(", ")),
     };
     Failure::new(format!(
-        "levada: nothing was left to do at {:.3} s, and the graph had not ended: {waits} waits for something \
-         from outside, such as a thread of its own, which a virtual clock cannot put in order; run this graph \
-         with --clock real",
-        now_ns as f64 / 1e9
+        "levada: nothing was left to do before the graph had ended: {waits} waits for something from outside, \
+         such as a thread of its own, which a virtual clock cannot put in order; run this graph with --clock real"
     ))
 }

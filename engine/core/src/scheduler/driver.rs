@@ -164,7 +164,8 @@ impl Driver {
         Some((queue.runnables.swap_remove(picked), took))
     }
 
-    /// Runs what there is to run, up to the moment `until`.
+    /// Runs what there is to run, up to the moment `until`, at which the clock stands then. Without such a
+    /// moment (`i64::MAX`) it stands where nothing was left to do.
     pub fn drive(&self, until: i64) -> Rest {
         self.adopt();
         let mut caller = Caller::new();
@@ -179,17 +180,21 @@ impl Driver {
                 self.now.store(now.saturating_add(took), Ordering::Relaxed);
                 continue;
             }
-            let next = {
+            let (node, job) = {
                 let timers = lock(&self.timers);
-                // A job alone keeps nobody busy: it comes on the way to a node's moment.
-                timers
-                    .next_node()
-                    .map(|node| node.min(timers.next_job().unwrap_or(node)))
+                (timers.next_node(), timers.next_job())
             };
-            match next {
-                None => return Rest::Idle,
-                Some(next) => self.now.store(next.clamp(now, until), Ordering::Relaxed),
-            }
+            // A job alone keeps nobody busy: it comes on the way to a node's moment, or to the end of the
+            // time that is to pass.
+            let next = match (node, job) {
+                (None, _) if until == i64::MAX => return Rest::Idle,
+                (None, job) if job.is_none_or(|job| job >= until) => {
+                    self.now.store(until, Ordering::Relaxed);
+                    return Rest::Idle;
+                }
+                (node, job) => node.into_iter().chain(job).min().unwrap_or(until),
+            };
+            self.now.store(next.clamp(now, until), Ordering::Relaxed);
         }
     }
 

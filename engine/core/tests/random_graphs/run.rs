@@ -17,8 +17,8 @@ use super::{
 
 /// After this time a session on threads that should have ended hangs. Nobody waits for it elsewhere.
 const HANGS: Duration = Duration::from_secs(60);
-/// Virtual time that no short graph needs; in it some million segments run.
-const TOO_LONG: Duration = Duration::from_secs(2);
+/// Virtual time that no graph needs to end: 200 frames at the slowest pace take 80 ms.
+const TOO_LONG: Duration = Duration::from_millis(200);
 
 /// What a graph's run came to.
 #[derive(Debug)]

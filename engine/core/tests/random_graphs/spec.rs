@@ -9,8 +9,9 @@ use levada_engine::{
 use proptest::{prelude::*, sample::select};
 
 use super::{
+    filter::WAYS,
     ledger::PORTS,
-    nodes::{FAULTS, WAYS, plugin},
+    nodes::{FAULTS, plugin},
 };
 
 /// A graph, and how its run ends.
