@@ -13,8 +13,11 @@ use levada_engine::{
 };
 use levada_plugin::prelude::*;
 
-/// By session: what arrived, as port and pts.
-static SEEN: Mutex<Option<HashMap<u64, Vec<(usize, i64)>>>> = Mutex::new(None);
+/// What arrived, as port and pts.
+type Arrived = Vec<(usize, i64)>;
+
+/// The same, by session.
+static SEEN: Mutex<Option<HashMap<u64, Arrived>>> = Mutex::new(None);
 
 fn note(session: u64, port: usize, pts: i64) {
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -22,7 +25,7 @@ fn note(session: u64, port: usize, pts: i64) {
     seen.entry(session).or_default().push((port, pts));
 }
 
-fn seen(session: u64) -> Vec<(usize, i64)> {
+fn seen(session: u64) -> Arrived {
     let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
     seen.get_or_insert_default()
         .remove(&session)
@@ -154,7 +157,7 @@ fn registry() -> Registry {
 }
 
 /// Runs a graph on real threads and, with several seeds, on a virtual clock; `check` sees each run.
-fn run(graph: GraphBuilder, check: impl Fn(&Ended, Vec<(usize, i64)>)) {
+fn run(graph: GraphBuilder, check: impl Fn(&Ended, Arrived)) {
     let registry = registry();
     let plan = Plan::new(graph.build(&registry).expect("valid"), &registry).expect("planned");
     let plan = Arc::new(plan);
@@ -223,7 +226,7 @@ fn aligned_inputs_are_taken_in_the_order_of_their_time() {
         &[("a", 10, 100, -1), ("b", 9, 100, -1), ("c", 40, 20, -1)],
     );
     run(graph, |_, seen| {
-        let mut expected: Vec<(usize, i64)> = (0..100)
+        let mut expected: Arrived = (0..100)
             .flat_map(|n| [(0, n * 10), (1, n * 9)])
             .chain((0..20).map(|n| (2, n * 40)))
             .collect();
