@@ -30,7 +30,7 @@ use self::{
     headers::{Headers, MAX_BLOCKS},
     shelf::{Chain, Shelf},
 };
-use crate::sync::{Arc, AtomicU32, AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::sync::{Arc, AtomicU32, AtomicUsize, Mutex, MutexGuard, Ordering, fence};
 
 const SMALLEST: u32 = 8;
 #[cfg(not(all(test, loom)))]
@@ -160,13 +160,19 @@ impl Pool {
             if inner.bytes().saturating_add(size) <= inner.limit {
                 break;
             }
+            let heads = inner.heads();
             // Blocks of other classes may be waiting unused; the largest, so that it takes few.
             let idle = slots.idle.take(&inner.headers);
             let largest = || {
                 let mut shelves = inner.shelves.iter().rev();
                 shelves.find_map(|shelf| shelf.take(&inner.headers))
             };
-            slots.free(idle.or_else(largest)?);
+            match idle.or_else(largest) {
+                Some(block) => slots.free(block),
+                // One shelf was looked at after the other. Nothing waits only if none has changed.
+                None if inner.heads() == heads => return None,
+                None => {}
+            }
         }
         let number = slots.free.pop().or_else(|| {
             let number = slots.fresh;
@@ -200,6 +206,15 @@ impl Inner {
 
     fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// What is on top of the shelves now.
+    fn heads(&self) -> [u64; CLASSES] {
+        // The looks before are over, and those after have not begun.
+        fence(Ordering::SeqCst);
+        let heads = std::array::from_fn(|at| self.shelves[at].head().load(Ordering::Relaxed));
+        fence(Ordering::SeqCst);
+        heads
     }
 
     fn lock(&self) -> MutexGuard<'_, Slots> {
