@@ -2,7 +2,8 @@
 //!
 //! A graph file becomes a [`graph::Graph`] (parsed, validated), then a [`graph::Plan`] (segments,
 //! channels, where each node's state lies). [`Engine::start_session`] makes an instance of a plan, a
-//! [`Session`], whose nodes come from a [`plugin::Registry`]. This crate knows no WebRTC, no codec and
+//! [`Session`], whose nodes come from a [`plugin::Registry`]. A [`VirtualEngine`] runs
+//! sessions on one thread and a virtual clock, and repeats a run by its seed. This crate knows no WebRTC, no codec and
 //! no signaling, and runs without an async runtime.
 
 mod channel;
