@@ -1,6 +1,6 @@
 //! The pool: loans buffers by size class and takes them back on their last release.
 //!
-//! Sizes are powers of two from 256 bytes to 64 MiB. Released blocks wait on a [`Shelf`] for each, so
+//! Sizes are powers of two from 256 bytes to 64 MiB. Released blocks wait on a shelf for each, so
 //! that a loan and a release are one atomic exchange each, in no order and on any thread. Only when a
 //! shelf is empty does a loan take the lock and allocate. The sum of all blocks, out on loan or
 //! waiting, never exceeds the pool's limit.
