@@ -25,19 +25,27 @@ const _: () = assert!(FIRST * ((1 << CHUNKS) - 1) >= MAX_STREAMS && MAX_STREAMS 
 
 type Chunk<T> = Box<[OnceLock<T>]>;
 
-/// An append-only table of at most `N` entries, in chunks that are made as they are needed, so that a
+/// An append-only table of at most `N` entries. It and its chunks are made as they are needed, so that a
 /// session with few entries is small.
-struct Table<T, const N: usize> {
+struct Table<T, const N: usize>(OnceLock<Box<Chunks<T>>>);
+
+struct Chunks<T> {
     chunks: [OnceLock<Chunk<T>>; CHUNKS],
     adding: Mutex<()>,
 }
 
-impl<T, const N: usize> Table<T, N> {
-    fn new() -> Self {
-        Table {
+impl<T> Chunks<T> {
+    fn new() -> Box<Self> {
+        Box::new(Chunks {
             chunks: [const { OnceLock::new() }; CHUNKS],
             adding: Mutex::new(()),
-        }
+        })
+    }
+}
+
+impl<T, const N: usize> Table<T, N> {
+    fn new() -> Self {
+        Table(OnceLock::new())
     }
 
     /// Which chunk an entry is in, and where.
@@ -48,13 +56,14 @@ impl<T, const N: usize> Table<T, N> {
 
     fn get(&self, index: usize) -> Option<&T> {
         let (chunk, at) = Self::place(index);
-        self.chunks.get(chunk)?.get()?.get(at)?.get()
+        self.0.get()?.chunks.get(chunk)?.get()?.get(at)?.get()
     }
 
     /// Returns the index of the entry that `is` recognises, or adds what `make` gives.
     fn intern(&self, is: impl Fn(&T) -> bool, make: impl FnOnce() -> T) -> Option<usize> {
+        let Chunks { chunks, adding } = &**self.0.get_or_init(Chunks::new);
         // The lock guards no data that a panic could leave half-done.
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let _adding = adding.lock().unwrap_or_else(PoisonError::into_inner);
         for index in 0..N {
             match self.get(index) {
                 Some(there) if is(there) => return Some(index),
@@ -62,7 +71,7 @@ impl<T, const N: usize> Table<T, N> {
                 None => {
                     let (chunk, at) = Self::place(index);
                     let empty = || (0..FIRST << chunk).map(|_| OnceLock::new()).collect();
-                    self.chunks[chunk].get_or_init(empty)[at].get_or_init(make);
+                    chunks[chunk].get_or_init(empty)[at].get_or_init(make);
                     return Some(index);
                 }
             }
