@@ -34,15 +34,6 @@ impl Counter {
     }
 }
 
-/// A link's counters.
-#[derive(Default)]
-pub(crate) struct LinkCounters {
-    /// Frames that were put in.
-    pub frames: Counter,
-    /// Of those, frames that never arrived.
-    pub dropped: Counter,
-}
-
 /// What a session, or all sessions of a graph together, did.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Report {

@@ -285,7 +285,9 @@ unsafe extern "C" fn wake(_: *mut c_void, node: NodeHandle) -> Status {
 }
 
 unsafe extern "C" fn timer(_: *mut c_void, node: NodeHandle, deadline_ns: i64) -> Status {
-    ask(node, |session, node| session.set_timer(node, deadline_ns))
+    ask(node, |session, index| {
+        session.set_timer(index, node, deadline_ns);
+    })
 }
 
 unsafe extern "C" fn raise(
@@ -307,12 +309,12 @@ unsafe extern "C" fn raise(
 
 unsafe extern "C" fn copied(_: *mut c_void, node: NodeHandle, bytes: u64) {
     tell(node, |session, node| {
-        session.nodes[node].bytes_copied.add_shared(bytes)
+        session.block.nodes[node].bytes_copied.add_shared(bytes)
     });
 }
 
 unsafe extern "C" fn dropped(_: *mut c_void, node: NodeHandle, count: u64) {
     tell(node, |session, node| {
-        session.nodes[node].dropped.add_shared(count)
+        session.block.nodes[node].dropped.add_shared(count)
     });
 }

@@ -31,6 +31,8 @@ pub(crate) struct Inlet {
     broken: Broken,
     /// By a gap: no frame comes whose time lies before this, ns.
     pub silent_until: i64,
+    /// The end has been delivered to the node.
+    pub end_delivered: bool,
     /// Streams of which a keyframe is to be asked for.
     wanted: Vec<u16>,
     /// Frames that were dropped because they cannot be decoded.
@@ -48,6 +50,7 @@ impl Inlet {
             accounted: 0,
             broken: Broken::default(),
             silent_until: i64::MIN,
+            end_delivered: false,
             wanted: vec![],
             dropped: 0,
             shared,

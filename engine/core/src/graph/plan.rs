@@ -1,4 +1,4 @@
-//! [`Plan`]: how a graph will run: segments, channels, and where each node's state lies.
+//! [`Plan`]: how a graph will run: segments, channels, and where what a session has lies in its memory.
 //!
 //! *Segments.* A segment is a set of nodes that one task runs inline, each call following from the
 //! one before. A light node joins the segment that all its inputs come from; a source, a node fed by
@@ -55,7 +55,10 @@ use super::{
     Cost, DEFAULT_CAPACITY, Graph, MAX_CAPACITY, Policy, PortRef, Problem, Problems, limits,
     steps::{Step, Target},
 };
-use crate::plugin::{NodeType, Registry, instance::StateLayout};
+use crate::{
+    plugin::{NodeType, Registry},
+    session::block::BlockLayout,
+};
 
 mod deadlock;
 
@@ -75,7 +78,7 @@ pub struct Plan {
     pub(crate) steps: Vec<Step>,
     /// The runs of steps; each step is in one.
     pub(crate) runs: Vec<Range<usize>>,
-    pub(crate) state: StateLayout,
+    pub(crate) block: BlockLayout,
 }
 
 /// A bound on frames in channels: index of a channel, and how many frames one may become there.
@@ -85,8 +88,6 @@ pub(crate) struct PlanNode {
     pub segment: usize,
     /// Position in its segment.
     pub local: usize,
-    /// Offset of its state in the session's block.
-    pub offset: usize,
     pub ports: Vec<PlanPort>,
     pub need: Need,
     /// No link feeds it, feedback apart.
@@ -175,6 +176,8 @@ pub(crate) struct PlanSegment {
     pub entries: Vec<Entry>,
     /// Channels that it feeds.
     pub outlets: usize,
+    /// Channels that feed it; they are the first of its entries.
+    pub inlets: usize,
 }
 
 /// Where frames come into a segment.
@@ -228,19 +231,9 @@ impl Plan {
             };
             types.push(node_type.clone());
         }
-        let mut state = StateLayout::new();
-        let mut nodes = Vec::with_capacity(types.len());
-        for (index, node_type) in types.iter().enumerate() {
-            let Some(offset) = state.add(node_type) else {
-                let cause = "the states of the nodes do not fit into memory together";
-                return Err(Problem::new(
-                    graph.nodes[index].place.clone(),
-                    cause,
-                    "use fewer nodes",
-                ));
-            };
-            nodes.push(plan_node(index, &graph, node_type, &types, offset));
-        }
+        let nodes = types.iter().enumerate();
+        let nodes = nodes.map(|(index, node_type)| plan_node(index, &graph, node_type, &types));
+        let mut nodes: Vec<PlanNode> = nodes.collect();
         let segments = segment(&graph, &types, &mut nodes);
         let mut plan = Plan {
             routes: vec![Route::Inline; graph.links.len()],
@@ -252,11 +245,12 @@ impl Plan {
             segments,
             steps: vec![],
             runs: vec![],
-            state,
+            block: BlockLayout::default(),
         };
         plan.add_entries();
         plan.add_steps();
         plan.add_needs()?;
+        plan.block = BlockLayout::new(&plan).ok_or_else(|| plan.too_large())?;
         Ok(plan)
     }
 
@@ -346,6 +340,7 @@ impl Plan {
                     },
                 });
                 self.segments[producer].outlets += 1;
+                self.segments[consumer].inlets += 1;
                 self.routes[index] = Route::Channel(channel);
                 self.segments[consumer].entries.push(Entry::Channel {
                     channel,
@@ -385,6 +380,18 @@ impl Plan {
                     .push(Entry::Ingress { ingress });
             }
         }
+    }
+
+    /// What is to be said where no address space holds a session.
+    fn too_large(&self) -> Problem {
+        let states = self.types.iter().map(|t| t.desc().state_size).enumerate();
+        let largest = states.max_by_key(|(_, size)| *size);
+        let largest = largest.map_or(0, |(node, _)| node);
+        Problem::new(
+            self.graph.nodes[largest].place.clone(),
+            "the states of the nodes do not fit into memory together",
+            "use fewer nodes",
+        )
     }
 
     fn add_needs(&mut self) -> Result<(), Problem> {
@@ -474,7 +481,6 @@ fn plan_node(
     graph: &Graph,
     node_type: &NodeType,
     types: &[Arc<NodeType>],
-    offset: usize,
 ) -> PlanNode {
     let only_looks = |link: &usize| {
         let to = graph.links[*link].to;
@@ -507,7 +513,6 @@ fn plan_node(
     PlanNode {
         segment: usize::MAX,
         local: 0,
-        offset,
         need: vec![],
         is_source: ports
             .iter()
@@ -541,6 +546,7 @@ fn segment(graph: &Graph, types: &[Arc<NodeType>], nodes: &mut [PlanNode]) -> Ve
                 class,
                 entries: vec![],
                 outlets: 0,
+                inlets: 0,
             });
             segments.len() - 1
         });

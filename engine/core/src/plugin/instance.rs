@@ -3,7 +3,7 @@
 //! All calls into a plugin's function table for the life of a node are here. The rest of the engine
 //! sees batches, [`Outputs`] and a [`Failed`].
 
-use std::{alloc::Layout, ffi::c_void, marker::PhantomData, ptr::NonNull};
+use std::{alloc::Layout, ffi::c_void, marker::PhantomData};
 
 use levada_abi::{Context, Event, Frame, NodeConfig, NodeVTable, Status};
 
@@ -24,56 +24,18 @@ fn check(status: Status) -> Result<(), Failed> {
     }
 }
 
-/// The memory of a session's instances: one block, each state on cache lines of its own.
-pub(crate) struct StateBlock {
-    memory: NonNull<u8>,
-    layout: Layout,
-}
+/// The alignment of every state at least, so that the lowest bits of its address are free.
+const STATE_ALIGN: usize = 8;
+/// Bits of a state's address that say something about the node instead.
+const STARTED: usize = 1;
+const LOOKED_AFTER: usize = 2;
 
-// SAFETY: the block is plain memory; who may touch which part is the instances' affair.
-unsafe impl Send for StateBlock {}
-// SAFETY: as above.
-unsafe impl Sync for StateBlock {}
-
-impl StateBlock {
-    /// Allocates a block; its layout comes from [`StateLayout`].
-    pub fn new(layout: StateLayout) -> StateBlock {
-        let layout = layout.0;
-        // SAFETY: `StateLayout` begins with one byte, so the size is not zero.
-        let memory = unsafe { std::alloc::alloc(layout) };
-        let Some(memory) = NonNull::new(memory) else {
-            std::alloc::handle_alloc_error(layout)
-        };
-        StateBlock { memory, layout }
-    }
-}
-
-impl Drop for StateBlock {
-    fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout.
-        unsafe { std::alloc::dealloc(self.memory.as_ptr(), self.layout) };
-    }
-}
-
-/// Where each instance of a session lies in its block.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StateLayout(Layout);
-
-impl StateLayout {
-    pub fn new() -> StateLayout {
-        StateLayout(Layout::new::<u8>())
-    }
-
-    /// Adds room for an instance of this type, and returns its offset; `None` beyond the address
-    /// space.
-    pub fn add(&mut self, node_type: &NodeType) -> Option<usize> {
-        let desc = node_type.desc();
-        let align = desc.state_align.max(64);
-        let state = Layout::from_size_align(desc.state_size.max(1), align).ok()?;
-        let (sum, offset) = self.0.extend(state).ok()?;
-        self.0 = sum;
-        Some(offset)
-    }
+/// Size and alignment of the memory for an instance of this type; `None` beyond the address space. One
+/// that asks for cache lines of its own gets them whole.
+pub(crate) fn state_layout(node_type: &NodeType) -> Option<Layout> {
+    let desc = node_type.desc();
+    let (size, align) = (desc.state_size.max(1), desc.state_align.max(STATE_ALIGN));
+    Some(Layout::from_size_align(size, align).ok()?.pad_to_align())
 }
 
 /// Calls that emit into the same [`Outputs`].
@@ -105,12 +67,9 @@ impl<'o, 'p> Calls<'o, 'p> {
 
 /// A node of a session. Dropping it destroys the node.
 pub(crate) struct Instance {
+    /// With [`STARTED`] and [`LOOKED_AFTER`].
     state: *mut c_void,
     vtable: *const NodeVTable,
-    started: bool,
-    /// Whoever calls it looks at what it is given: it takes frames out of its slots, or has to declare
-    /// copies.
-    pub is_looked_after: bool,
 }
 
 // SAFETY: an instance's state may move between threads (contract of `NodeVTable`), and its functions
@@ -118,29 +77,43 @@ pub(crate) struct Instance {
 unsafe impl Send for Instance {}
 
 impl Instance {
-    /// Creates a node at `offset` of `block`, which [`StateLayout::add`] gave for this type.
+    /// Creates a node in `state`, memory as [`state_layout`] asks for it.
     ///
     /// # Safety
-    /// No other instance may lie there, `config` must keep the contract of [`NodeConfig`], and block
-    /// and type must outlive the instance.
+    /// Nothing else may lie there, `config` must keep the contract of [`NodeConfig`], and memory and type
+    /// must outlive the instance.
     pub unsafe fn create(
         node_type: &NodeType,
-        block: &StateBlock,
-        offset: usize,
+        state: *mut c_void,
         config: &NodeConfig,
     ) -> Result<Instance, Failed> {
         let vtable = node_type.desc().vtable;
-        // SAFETY: the offset lies inside the block.
-        let state = unsafe { block.memory.as_ptr().add(offset) }.cast::<c_void>();
         // SAFETY: the memory has the type's size and alignment; the caller vouches for the rest. The
         // vtable of a `Plugin`'s type is valid while the plugin lives.
         check(unsafe { ((*vtable).create_at)(state, config) })?;
-        Ok(Instance {
-            state,
-            vtable,
-            started: false,
-            is_looked_after: false,
-        })
+        Ok(Instance { state, vtable })
+    }
+
+    fn is(&self, bit: usize) -> bool {
+        self.state.addr() & bit != 0
+    }
+
+    #[inline]
+    fn state(&self) -> *mut c_void {
+        self.state.map_addr(|at| at & !(STARTED | LOOKED_AFTER))
+    }
+
+    /// Whether whoever calls it looks at what it is given: it takes frames out of its slots, or has to
+    /// declare copies.
+    #[inline]
+    pub fn is_looked_after(&self) -> bool {
+        self.is(LOOKED_AFTER)
+    }
+
+    /// From now on it [is looked after](Instance::is_looked_after).
+    #[inline]
+    pub fn look_after(&mut self) {
+        self.state = self.state.map_addr(|at| at | LOOKED_AFTER);
     }
 
     #[inline]
@@ -152,8 +125,8 @@ impl Instance {
     pub fn start(&mut self, calls: &mut Calls) -> Result<(), Failed> {
         // SAFETY: a live instance, called by its only user, and a context for the call; here and in the
         // functions below.
-        check(unsafe { (self.vtable().start)(self.state, &raw const calls.context) })?;
-        self.started = true;
+        check(unsafe { (self.vtable().start)(self.state(), &raw const calls.context) })?;
+        self.state = self.state.map_addr(|at| at | STARTED);
         Ok(())
     }
 
@@ -163,7 +136,7 @@ impl Instance {
         let (at, count) = (frames.as_mut_ptr(), frames.len() as u32);
         let context = &raw const calls.context;
         // SAFETY: as in `start`; `count` slots that are the node's for the call.
-        unsafe { (self.vtable().process)(self.state, port, at, count, context) }
+        unsafe { (self.vtable().process)(self.state(), port, at, count, context) }
     }
 
     /// Shows a batch.
@@ -172,12 +145,12 @@ impl Instance {
         let (at, count) = (frames.as_ptr(), frames.len() as u32);
         let context = &raw const calls.context;
         // SAFETY: as in `start`; `count` frames that nobody writes during the call.
-        unsafe { (self.vtable().observe)(self.state, port, at, count, context) }
+        unsafe { (self.vtable().observe)(self.state(), port, at, count, context) }
     }
 
     pub fn tick(&mut self, calls: &mut Calls) -> Result<Status, Failed> {
         // SAFETY: as in `start`.
-        let status = unsafe { (self.vtable().tick)(self.state, &raw const calls.context) };
+        let status = unsafe { (self.vtable().tick)(self.state(), &raw const calls.context) };
         check(status).map(|()| status)
     }
 
@@ -185,7 +158,7 @@ impl Instance {
     pub fn event(&mut self, port: usize, event: Event, calls: &mut Calls) -> Result<bool, Failed> {
         let (event, context) = (&raw const event, &raw const calls.context);
         // SAFETY: as in `start`; the event is valid for the call.
-        match unsafe { (self.vtable().event)(self.state, port as u32, event, context) } {
+        match unsafe { (self.vtable().event)(self.state(), port as u32, event, context) } {
             Status::UNSUPPORTED => Ok(false),
             status => check(status).map(|()| true),
         }
@@ -193,16 +166,17 @@ impl Instance {
 
     pub fn drain(&mut self, calls: &mut Calls) -> Result<(), Failed> {
         // SAFETY: as in `start`.
-        check(unsafe { (self.vtable().drain)(self.state, &raw const calls.context) })
+        check(unsafe { (self.vtable().drain)(self.state(), &raw const calls.context) })
     }
 
     /// Ends the node's own threads; does nothing on a node that never started or has stopped.
     pub fn stop(&mut self) -> Result<(), Failed> {
-        if !std::mem::take(&mut self.started) {
+        if !self.is(STARTED) {
             return Ok(());
         }
+        self.state = self.state.map_addr(|at| at & !STARTED);
         // SAFETY: as in `start`.
-        check(unsafe { (self.vtable().stop)(self.state) })
+        check(unsafe { (self.vtable().stop)(self.state()) })
     }
 }
 
@@ -211,6 +185,6 @@ impl Drop for Instance {
         // A node that cannot be stopped is destroyed all the same; its handle is stale by then.
         let _ = self.stop();
         // SAFETY: a live instance, used for the last time.
-        unsafe { (self.vtable().destroy)(self.state) };
+        unsafe { (self.vtable().destroy)(self.state()) };
     }
 }

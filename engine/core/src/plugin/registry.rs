@@ -42,15 +42,6 @@ impl NodeType {
         self.desc().flags & type_flags::PEER != 0
     }
 
-    /// What the state of a node of this type takes of its session's memory, in bytes.
-    pub(crate) fn state_bytes(&self) -> u64 {
-        let desc = self.desc();
-        // Each begins on a cache line of its own.
-        desc.state_size
-            .max(1)
-            .next_multiple_of(desc.state_align.max(64)) as u64
-    }
-
     pub(crate) fn desc(&self) -> &NodeTypeDesc {
         &self.plugin.types()[self.index]
     }

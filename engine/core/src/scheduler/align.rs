@@ -46,21 +46,17 @@ impl Segment {
                 let Some((channel, to)) = self.aligned(session, at) else {
                     continue;
                 };
-                let Some(inlet) = &mut self.inlets[at] else {
-                    continue;
-                };
-                if !matches!(inlet.peek(), Next::Frame(pts) if pts <= until) {
+                if !matches!(self.inlets[at].peek(), Next::Frame(pts) if pts <= until) {
                     continue;
                 }
                 if self.room(session, need) == 0 && !self.wait_for_room(session, need, 1) {
                     done.waits = true;
                     return Ok(done);
                 }
-                let Some(frame) = self.inlets[at].as_mut().and_then(|inlet| inlet.take_held())
-                else {
+                let Some(frame) = self.inlets[at].take_held() else {
                     continue;
                 };
-                session.arrived[channel].add(1);
+                session.block.arrived[channel].add(1);
                 self.after_taking(session, channel, at);
                 (done.moved, done.frames) = (true, done.frames + 1);
                 let step = session.plan.nodes[to.node].ports[to.port].step;
@@ -82,7 +78,8 @@ impl Segment {
             let Some((channel, to)) = self.aligned(session, at) else {
                 continue;
             };
-            while let Some(inlet) = &mut self.inlets[at] {
+            loop {
+                let inlet = &mut self.inlets[at];
                 let next = inlet.peek();
                 if let Next::Frame(pts) = next {
                     earliest = Some(earliest.map_or(pts, |earliest: i64| earliest.min(pts)));
@@ -109,11 +106,10 @@ impl Segment {
         let until = earliest.saturating_add(tolerance_ns);
         let (mut known, mut overdue) = (true, false);
         for at in 0..self.inlets.len() {
-            let (Some((channel, _)), Some(inlet)) =
-                (self.aligned(session, at), &mut self.inlets[at])
-            else {
+            let Some((channel, _)) = self.aligned(session, at) else {
                 continue;
             };
+            let inlet = &mut self.inlets[at];
             let has_said = inlet.silent_until > until || inlet.is_finished();
             known &= has_said || matches!(inlet.peek(), Next::Frame(_));
             overdue |= inlet.len() > session.plan.channels[channel].patience;

@@ -38,7 +38,7 @@ impl Segment {
         let mut outputs = Outputs::new(&session.plan, node, 1);
         let mut answer = f(&mut self.nodes[local], &mut Calls::new(&mut outputs));
         // What comes out of a source is not compared with anything.
-        if let Some(watch) = self.watches.get_mut(local)
+        if let Some(watch) = self.watch(local)
             && !session.plan.nodes[node].is_source
         {
             answer = answer.and_then(|answer| {
@@ -75,7 +75,7 @@ impl Segment {
             let step = &steps[at];
             let node = step.node as usize;
             calls.outputs().arm(node, frames.len());
-            let is_looked_after = self.nodes[step.local as usize].is_looked_after;
+            let is_looked_after = self.nodes[step.local as usize].is_looked_after();
             if is_looked_after {
                 self.look_after(session, step, frames);
             }
@@ -91,7 +91,7 @@ impl Segment {
                 continue;
             }
             session.count(since, at, frames.len());
-            if let Some(watch) = self.watches.get_mut(step.local as usize)
+            if let Some(watch) = self.watch(step.local as usize)
                 && status.is_ok()
             {
                 let left =
@@ -102,12 +102,12 @@ impl Segment {
             if !status.is_ok() {
                 // What the node has not taken ends here.
                 let left = if step.looks { 0 } else { close_gaps(frames) };
-                session.nodes[node].dropped.add_shared(left as u64);
+                session.block.nodes[node].dropped.add_shared(left as u64);
                 return Err(Fault { node, status });
             }
             if status != Status::KEPT && !step.looks {
                 // From now on it is known who may hold what it is given.
-                self.nodes[step.local as usize].is_looked_after = true;
+                self.nodes[step.local as usize].look_after();
                 let left = close_gaps(frames);
                 frames = &mut frames[..left];
             }
@@ -124,9 +124,7 @@ impl Segment {
             if !step.goes_on {
                 return self.send_out(session, node, out, frames);
             }
-            session.link_counters[step.link as usize]
-                .frames
-                .add(frames.len() as u64);
+            session.block.passed[step.link as usize].add(frames.len() as u64);
             at += 1;
             since = at;
         }
@@ -137,7 +135,7 @@ impl Segment {
     fn look_after(&mut self, session: &Session, step: &Step, frames: &[Frame]) {
         let holder = Holder::node(session.id(), step.node as usize);
         session.pool().attribute(frames, holder);
-        if let Some(watch) = self.watches.get_mut(step.local as usize) {
+        if let Some(watch) = self.watch(step.local as usize) {
             watch.before(session.pool(), frames);
         }
     }
@@ -151,7 +149,7 @@ impl Segment {
     ) -> Result<(), Fault> {
         for emitted in outputs.emitted_mut() {
             let unlinked = emitted.unlinked as u64;
-            session.nodes[node].unlinked.add_shared(unlinked);
+            session.block.nodes[node].unlinked.add_shared(unlinked);
             let sent = self.send_out(session, node, emitted.port, &mut emitted.frames);
             emitted.frames.clear();
             sent?;
@@ -177,11 +175,11 @@ impl Segment {
         let count = frames.len() as u64;
         let targets = &*session.plan.nodes[node].ports[port].targets;
         if targets.is_empty() {
-            session.nodes[node].unlinked.add_shared(count);
+            session.block.nodes[node].unlinked.add_shared(count);
         }
         for (turn, Target { link, to }) in targets.iter().enumerate() {
             let is_last = turn + 1 == targets.len();
-            session.link_counters[*link].frames.add(count);
+            session.block.passed[*link].add(count);
             match *to {
                 To::Channel { outlet, consumer } => {
                     let outlet = &mut self.outlets[outlet];
@@ -193,9 +191,7 @@ impl Segment {
                     while let Some(stream) = outlet.take_wanted() {
                         session.want_keyframe(*link, stream);
                     }
-                    session.link_counters[*link]
-                        .dropped
-                        .add_shared(dropped as u64);
+                    session.block.dropped[*link].add_shared(dropped as u64);
                     session.notify(consumer);
                 }
                 To::Look(step) => self.push_in(session, step, frames)?,

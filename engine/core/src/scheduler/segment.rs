@@ -21,7 +21,7 @@ use crate::{
         spare,
     },
     scheduler::zero_copy::Watch,
-    session::Session,
+    session::{Session, block::Row},
 };
 
 /// Frames that one call takes at most.
@@ -54,44 +54,55 @@ pub(crate) struct Fault {
     pub status: Status,
 }
 
-/// See the module's documentation.
+/// See the module's documentation. What a run without channels reads comes last, for it to lie on one
+/// cache line with the task's own fields.
+#[repr(C)]
 pub(crate) struct Segment {
-    pub(super) index: usize,
-    /// In the order of the plan's segment.
-    pub(super) nodes: Vec<Instance>,
-    /// By node, where copies are to be declared; otherwise empty.
-    pub(super) watches: Vec<Watch>,
     /// In the order of the plan's numbering.
-    pub(super) outlets: Vec<Outlet>,
-    /// By entry; none where the entry is a source's ring.
-    pub(super) inlets: Vec<Option<Inlet>>,
-    /// Entry to look at first, so that none starves.
-    first_entry: usize,
-    /// Frames to take at a time.
-    pub(super) batch: usize,
-    /// What a frame costs, ns, smoothed.
-    cost_ns: i64,
-    /// Entries whose end has been delivered.
-    ended: Vec<usize>,
-    /// All that comes in has come: nothing is left but to drain.
-    is_draining: bool,
+    pub(super) outlets: Row<Outlet>,
+    /// Of the entries that are channels, which come before the others.
+    pub(super) inlets: Row<Inlet>,
+    /// By node, where copies are to be declared; otherwise empty.
+    watches: Vec<Watch>,
     /// Node to drain next.
     draining: usize,
+    /// In the order of the plan's segment.
+    pub(super) nodes: Row<Instance>,
+    pub(super) index: usize,
+    /// What a frame costs, ns, smoothed.
+    cost_ns: i64,
+    /// Entry to look at first, so that none starves.
+    first_entry: u32,
+    /// Frames to take at a time.
+    pub(super) batch: u8,
+    /// All that comes in has come: nothing is left but to drain.
+    is_draining: bool,
+    /// Copies are to be declared.
+    is_watched: bool,
 }
 
+#[cfg(all(target_pointer_width = "64", not(loom)))]
+const _: () = assert!(std::mem::offset_of!(Segment, nodes) == 64);
+
 impl Segment {
-    pub fn empty(index: usize) -> Segment {
+    /// Makes a segment without nodes and channels, with room for those that it has.
+    pub fn new(
+        index: usize,
+        nodes: Row<Instance>,
+        outlets: Row<Outlet>,
+        inlets: Row<Inlet>,
+    ) -> Segment {
         Segment {
+            nodes,
             index,
-            nodes: vec![],
-            watches: vec![],
-            outlets: vec![],
-            inlets: vec![],
-            first_entry: 0,
-            batch: MAX_BATCH,
             cost_ns: 0,
-            ended: vec![],
+            first_entry: 0,
+            batch: MAX_BATCH as u8,
             is_draining: false,
+            is_watched: false,
+            outlets,
+            inlets,
+            watches: vec![],
             draining: 0,
         }
     }
@@ -100,14 +111,29 @@ impl Segment {
     pub fn add(&mut self, mut instance: Instance, session: &Session) {
         if session.engine.assert_zero_copy {
             self.watches.push(Watch::default());
-            instance.is_looked_after = true;
+            self.is_watched = true;
+            instance.look_after();
         }
         self.nodes.push(instance);
     }
 
-    /// Gives the segment the ends of its channels.
-    pub fn connect(&mut self, outlets: Vec<Outlet>, inlets: Vec<Option<Inlet>>) {
-        (self.outlets, self.inlets) = (outlets, inlets);
+    /// Adds the next of the channels that the segment feeds.
+    pub fn add_outlet(&mut self, outlet: Outlet) {
+        self.outlets.push(outlet);
+    }
+
+    /// Adds the next of the channels that feed the segment.
+    pub fn add_inlet(&mut self, inlet: Inlet) {
+        self.inlets.push(inlet);
+    }
+
+    /// Who watches a node, where copies are to be declared.
+    #[inline]
+    pub(super) fn watch(&mut self, local: usize) -> Option<&mut Watch> {
+        if !self.is_watched {
+            return None;
+        }
+        self.watches.get_mut(local)
     }
 
     pub fn start_node(&mut self, session: &Session, local: usize) -> Result<(), Fault> {
@@ -128,13 +154,11 @@ impl Segment {
         for (entry, inlet) in session.plan.segments[self.index]
             .entries
             .iter()
-            .zip(&mut self.inlets)
+            .zip(self.inlets.iter_mut())
         {
-            if let (Entry::Channel { channel, .. }, Some(inlet)) = (entry, inlet) {
+            if let Entry::Channel { channel, .. } = entry {
                 let link = session.plan.channels[*channel].link;
-                session.link_counters[link]
-                    .dropped
-                    .add_shared(inlet.discard());
+                session.block.dropped[link].add_shared(inlet.discard());
             }
         }
     }
@@ -196,7 +220,7 @@ impl Segment {
         };
         self.cost_ns += (cost - self.cost_ns) / 4;
         let fit = BATCH_NS / self.cost_ns.max(1);
-        self.batch = usize::try_from(fit).unwrap_or(1).clamp(1, MAX_BATCH);
+        self.batch = fit.clamp(1, MAX_BATCH as i64) as u8;
     }
 
     /// Takes at most one batch from each entry.
@@ -210,24 +234,23 @@ impl Segment {
             (moved, frames, waits) = (aligned.moved, aligned.frames, aligned.waits);
         }
         for turn in 0..entries.len() {
-            let at = (self.first_entry + turn) % entries.len();
+            let at = (self.first_entry as usize + turn) % entries.len();
             if tolerance_ns.is_some() && self.aligned(session, at).is_some() {
                 continue;
             }
             let (has_any, need) = match entries[at] {
-                Entry::Channel { to, .. } => (
-                    self.inlets[at].as_ref().is_some_and(Inlet::has_any),
-                    &session.plan.nodes[to.node].need,
-                ),
+                Entry::Channel { to, .. } => {
+                    (self.inlets[at].has_any(), &session.plan.nodes[to.node].need)
+                }
                 Entry::Ingress { ingress } => (
-                    !session.ingress[ingress].is_empty(),
+                    !session.block.ingress[ingress].is_empty(),
                     &session.plan.ingress[ingress].need,
                 ),
             };
             if !has_any {
                 continue;
             }
-            let most = session.engine.batch_limit(self.batch);
+            let most = session.engine.batch_limit(usize::from(self.batch));
             let count = self.room(session, need).min(most);
             if count == 0 {
                 // Where there is room by now after all, the next round takes the frames.
@@ -251,7 +274,7 @@ impl Segment {
                     }
                 }
                 Entry::Ingress { ingress } => {
-                    let event = session.ingress[ingress].take(count, &mut batch);
+                    let event = session.block.ingress[ingress].take(count, &mut batch);
                     moved |= event.is_some();
                     frames += batch.len();
                     let from = session.plan.ingress[ingress].from;
@@ -267,7 +290,7 @@ impl Segment {
             spare::give(batch);
             result?;
         }
-        self.first_entry = (self.first_entry + 1) % entries.len().max(1);
+        self.first_entry = (self.first_entry + 1) % entries.len().max(1) as u32;
         Ok(if moved || frames > 0 {
             Round::Moved(frames)
         } else if waits {
@@ -286,21 +309,18 @@ impl Segment {
         count: usize,
         batch: &mut Vec<Frame>,
     ) -> Option<Event> {
-        let inlet = self.inlets[entry].as_mut()?;
-        let event = inlet.take(count, batch);
-        session.arrived[channel].add(batch.len() as u64);
+        let event = self.inlets[entry].take(count, batch);
+        session.block.arrived[channel].add(batch.len() as u64);
         self.after_taking(session, channel, entry);
         event
     }
 
     /// What follows when frames have been taken from a channel.
     pub(super) fn after_taking(&mut self, session: &Arc<Session>, channel: usize, entry: usize) {
-        let Some(inlet) = self.inlets[entry].as_mut() else {
-            return;
-        };
+        let inlet = &mut self.inlets[entry];
         let plan = &session.plan.channels[channel];
         let dropped = inlet.take_dropped();
-        session.link_counters[plan.link].dropped.add_shared(dropped);
+        session.block.dropped[plan.link].add_shared(dropped);
         while let Some(stream) = inlet.take_wanted() {
             session.want_keyframe(plan.link, stream);
         }
@@ -336,7 +356,7 @@ impl Segment {
                     .iter()
                     .filter(|frame| !frame.is_empty_slot())
                     .count();
-                session.nodes[plan.from.node]
+                session.block.nodes[plan.from.node]
                     .dropped
                     .add_shared(rest as u64);
                 frames[..count].fill_with(Frame::default);
@@ -370,7 +390,7 @@ impl Segment {
         mut end: Option<i64>,
     ) -> Result<bool, Fault> {
         let local = session.plan.nodes[node].local;
-        let state = &session.nodes[node];
+        let state = &session.block.nodes[node];
         for turn in 1..=MAX_TICKS {
             if !self.has_room_for_calls(session, node, 1) {
                 // It is made to tick again when the channel's consumer wakes this segment.
@@ -418,7 +438,7 @@ impl Segment {
                     session.pass_upstream(node, port as usize, event);
                 }
             }
-            if session.nodes[node].take_due() {
+            if session.block.nodes[node].take_due() {
                 wants_more |= self.tick(session, node, Some(end))?;
             }
         }
@@ -433,10 +453,9 @@ impl Segment {
             return session.is_source_finished(root);
         }
         let feeds = plan.entries.iter().zip(&self.inlets);
-        let feeds = feeds.filter(|(entry, _)| !session.plan.is_feedback(entry));
         feeds
-            .filter_map(|(_, inlet)| inlet.as_ref())
-            .all(Inlet::is_finished)
+            .filter(|(entry, _)| !session.plan.is_feedback(entry))
+            .all(|(_, inlet)| inlet.is_finished())
     }
 
     /// Ends the segment when nothing more can come in.
@@ -446,17 +465,17 @@ impl Segment {
         let mut finished = !session.plan.nodes[root].is_source || session.is_source_finished(root);
         for (at, entry) in plan.entries.iter().enumerate() {
             match *entry {
-                Entry::Ingress { ingress } => finished &= session.ingress[ingress].is_empty(),
+                Entry::Ingress { ingress } => finished &= session.block.ingress[ingress].is_empty(),
                 // What comes round is waited for by nobody.
                 Entry::Channel { .. } if session.plan.is_feedback(entry) => {}
                 Entry::Channel { to, .. } => {
-                    if !self.inlets[at].as_ref().is_some_and(Inlet::is_finished) {
+                    if !self.inlets[at].is_finished() {
                         finished = false;
-                    } else if !self.ended.contains(&at) {
+                    } else if !self.inlets[at].end_delivered {
                         if !self.has_room_for_calls(session, root, 1) {
                             return Ok(Next::Wait);
                         }
-                        self.ended.push(at);
+                        self.inlets[at].end_delivered = true;
                         self.end_port(session, 0, to.port)?;
                     }
                 }
@@ -467,7 +486,7 @@ impl Segment {
         }
         self.is_draining = true;
         for (entry, inlet) in plan.entries.iter().zip(&self.inlets) {
-            if let (Entry::Channel { channel, .. }, Some(inlet)) = (entry, inlet)
+            if let Entry::Channel { channel, .. } = entry
                 && session.plan.is_feedback(entry)
                 && inlet.abandon()
             {

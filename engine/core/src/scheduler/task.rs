@@ -76,10 +76,11 @@ impl Gate {
 }
 
 /// See the module's documentation.
+#[repr(C)]
 pub(crate) struct Task<T> {
+    body: UnsafeCell<T>,
     gate: &'static Gate,
     tag: u64,
-    body: UnsafeCell<T>,
 }
 
 // SAFETY: only the one holder of a `Claim` touches the body (module documentation), and a body may
@@ -92,9 +93,9 @@ impl<T> Task<T> {
         let tag = tag(generation);
         gate.0.store(tag | IDLE, Ordering::Release);
         Task {
+            body: UnsafeCell::new(body),
             gate,
             tag,
-            body: UnsafeCell::new(body),
         }
     }
 

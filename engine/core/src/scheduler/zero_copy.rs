@@ -149,7 +149,7 @@ pub(crate) fn after(
         .map(|emitted| (emitted.port, &*emitted.frames))
         .chain(left)
         .flat_map(|(port, frames)| frames.iter().map(move |frame| (port, frame)));
-    let declared = session.nodes[node].bytes_copied.get();
+    let declared = session.block.nodes[node].bytes_copied.get();
     watch
         .after(session.pool(), declared, out)
         .map_err(|violation| {

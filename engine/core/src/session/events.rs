@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use levada_abi::{Event, Status, event};
+use levada_abi::{Event, NodeHandle, Status, event};
 
 use super::{Session, lock};
 use crate::{graph::PortRef, scheduler::worker::Place};
@@ -14,7 +14,7 @@ const MAX_EVENTS: usize = 1024;
 impl Session {
     /// Asks for a call of `tick`.
     pub(crate) fn call_soon(self: &Arc<Self>, node: usize) {
-        self.nodes[node].set_due();
+        self.block.nodes[node].set_due();
         self.call(node);
     }
 
@@ -25,17 +25,19 @@ impl Session {
     }
 
     pub(crate) fn mark_called(&self, segment: usize) {
-        self.called[segment].store(true, Ordering::Release);
+        self.block.tasks[segment]
+            .called
+            .store(true, Ordering::Release);
     }
 
     pub(crate) fn take_called(&self, segment: usize) -> bool {
-        let called = &self.called[segment];
+        let called = &self.block.tasks[segment].called;
         called.load(Ordering::Acquire) && called.swap(false, Ordering::AcqRel)
     }
 
-    pub(crate) fn set_timer(&self, node: usize, deadline: i64) {
-        let (place, handle) = (self.place(node), self.nodes[node].handle);
-        self.engine.workers.at(place, deadline, handle);
+    /// Asks for a call of `tick` of a node, which this handle names, at the deadline.
+    pub(crate) fn set_timer(&self, node: usize, handle: NodeHandle, deadline: i64) {
+        self.engine.workers.at(self.place(node), deadline, handle);
     }
 
     /// Which of the engine's threads a node belongs to.
@@ -48,13 +50,16 @@ impl Session {
 
     /// Events that wait for a node.
     pub(crate) fn waiting_events(&self, node: usize) -> usize {
-        let events = lock(&self.events);
+        let Some(rare) = self.rare.get() else {
+            return 0;
+        };
+        let events = lock(&rare.events);
         events.iter().filter(|(n, ..)| *n as usize == node).count()
     }
 
     /// Takes the event that has waited longest for a node, with its port.
     pub(crate) fn next_event(&self, node: usize) -> Option<(u32, Event)> {
-        let mut events = lock(&self.events);
+        let mut events = lock(&self.rare.get()?.events);
         let first = events.iter().position(|(n, ..)| *n as usize == node)?;
         let (_, port, event) = events.remove(first);
         Some((port, event))
@@ -63,7 +68,7 @@ impl Session {
     /// Adds an event, replacing one of the same kind, port and stream.
     fn add_event(&self, at: PortRef, event: Event) -> bool {
         let (node, port) = (at.node as u32, at.port as u32);
-        let mut events = lock(&self.events);
+        let mut events = lock(&self.rare().events);
         let same = |(n, p, e): &&mut (u32, u32, Event)| {
             (*n, *p, e.kind, e.stream) == (node, port, event.kind, event.stream)
         };

@@ -47,30 +47,38 @@ fn slot(index: u32) -> Option<&'static Slot> {
         .get(index as usize % CHUNK)
 }
 
-/// Reserves a handle; it names nothing yet. `None` when a million nodes are alive.
-pub(crate) fn reserve() -> Option<NodeHandle> {
+/// Reserves handles; they name nothing yet. `None` when with them a million nodes were alive.
+pub(super) fn reserve(count: usize) -> Option<Vec<NodeHandle>> {
+    let mut handles = Vec::with_capacity(count);
     let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-    let index = match free.0.pop() {
-        Some(index) => index,
-        None => {
-            let index = free.1;
-            TABLE
-                .get(index as usize / CHUNK)?
-                .get_or_init(|| (0..CHUNK).map(|_| Slot::default()).collect());
-            free.1 += 1;
-            index
-        }
-    };
-    let generation = slot(index)?.generation.load(Ordering::Relaxed);
-    Some(NodeHandle {
-        slot: index,
-        generation,
-    })
+    let (given_back, ever) = &mut *free;
+    if given_back.len() + CHUNK * CHUNKS - (*ever as usize) < count {
+        return None;
+    }
+    for _ in 0..count {
+        let index = given_back.pop().unwrap_or_else(|| {
+            *ever += 1;
+            *ever - 1
+        });
+        let chunk = TABLE[index as usize / CHUNK]
+            .get_or_init(|| (0..CHUNK).map(|_| Slot::default()).collect());
+        let generation = &chunk[index as usize % CHUNK].generation;
+        handles.push(NodeHandle {
+            slot: index,
+            generation: generation.load(Ordering::Relaxed),
+        });
+    }
+    Some(handles)
 }
 
 /// The gate of the task whose root a reserved handle names.
-pub(crate) fn gate(handle: NodeHandle) -> Option<&'static Gate> {
-    slot(handle.slot).map(|slot| &slot.gate)
+///
+/// # Panics
+/// When the handle was never reserved.
+pub(super) fn gate(handle: NodeHandle) -> &'static Gate {
+    &slot(handle.slot)
+        .expect("a reserved handle has a slot")
+        .gate
 }
 
 /// Makes a reserved handle name a node.

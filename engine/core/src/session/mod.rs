@@ -11,7 +11,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -19,24 +19,27 @@ use levada_abi::{Event, HostVTable, NodeConfig, NodeHandle, Status, Text};
 use tracing::{debug, error};
 
 use crate::{
-    channel::{Ingress, Inlet, Outlet, channel, channel_with},
+    channel::{Inlet, Outlet, channel, channel_with},
     engine::Shared,
     frame::{
         pool::Pool,
         tables::{Formats, Streams},
     },
     graph::{Entry, ParamValue, Plan, Route},
-    observe::{Counter, LinkCounters, Report},
-    plugin::instance::{Failed, Instance, StateBlock},
+    observe::{Counter, Report},
+    plugin::instance::{Failed, Instance},
     scheduler::{
         segment::{Fault, Segment},
-        task::{Claim, Task},
+        task::Claim,
     },
 };
 
+pub(crate) mod block;
 mod events;
 pub(crate) mod handles;
 mod running;
+
+use block::Block;
 
 /// Why a session did not start, or ended before it was asked to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,20 +72,30 @@ pub struct Ended {
     pub error: Option<NodeError>,
 }
 
-/// What a node's runner and its callers share.
+/// A node's handle, its own counts, and what others ask of it.
 pub(crate) struct NodeState {
-    pub handle: NodeHandle,
+    handle: NodeHandle,
     /// Frames emitted at ports that are not linked.
     pub unlinked: Counter,
     /// Written by whichever thread declares a copy.
     pub bytes_copied: Counter,
     /// Units that the node itself dropped.
     pub dropped: Counter,
+    /// It is to be ticked.
     due: AtomicBool,
-    finished: AtomicBool,
 }
 
 impl NodeState {
+    fn new(handle: NodeHandle) -> NodeState {
+        NodeState {
+            handle,
+            unlinked: Counter::default(),
+            bytes_copied: Counter::default(),
+            dropped: Counter::default(),
+            due: AtomicBool::new(false),
+        }
+    }
+
     pub fn take_due(&self) -> bool {
         self.due.load(Ordering::Relaxed) && self.due.swap(false, Ordering::AcqRel)
     }
@@ -92,36 +105,38 @@ impl NodeState {
     }
 }
 
-/// See the module's documentation.
+/// See the module's documentation. What every frame needs comes first, on one cache line.
+#[repr(C, align(64))]
 pub struct Session {
-    id: u64,
-    /// Before what its instances refer to: they are dropped in this order.
-    segments: Box<[Task<Segment>]>,
-    /// The memory of the instances.
-    block: StateBlock,
     pub(crate) plan: Arc<Plan>,
     pub(crate) engine: Arc<Shared>,
-    /// By segment: an event or a tick waits for one of its nodes.
-    called: Box<[AtomicBool]>,
-    /// By channel: frames that its consumer has taken.
-    pub(crate) arrived: Box<[Counter]>,
-    pub(crate) ingress: Box<[Ingress]>,
-    pub(crate) nodes: Box<[NodeState]>,
-    pub(crate) link_counters: Box<[LinkCounters]>,
-    /// By run of the plan: frames that went all the way, which are not counted on its links.
-    whole: Box<[Counter]>,
+    id: u64,
+    stopping: AtomicBool,
+    aborted: AtomicBool,
+    pub(crate) block: Block,
+    segments_left: AtomicU32,
+    started_ns: i64,
+    on_end: Mutex<Option<OnEnd>>,
     pub(crate) formats: Formats,
     pub(crate) streams: Streams,
+    rare: OnceLock<Box<Rare>>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Its instances go before the plan, which holds their types.
+        self.block.tasks.clear();
+    }
+}
+
+/// What most sessions never have; made when it is first needed.
+#[derive(Default)]
+struct Rare {
     /// Events that wait, with the node and the port that they are for.
     events: Mutex<Vec<(u32, u32, Event)>>,
     /// What failing nodes said, by node.
     errors: Mutex<Vec<(usize, String)>>,
-    stopping: AtomicBool,
-    aborted: AtomicBool,
     failure: OnceLock<NodeError>,
-    segments_left: AtomicUsize,
-    started_ns: i64,
-    on_end: Mutex<Option<OnEnd>>,
 }
 
 type OnEnd = Box<dyn FnOnce(Ended) + Send>;
@@ -153,66 +168,26 @@ impl Session {
         id: u64,
         on_end: impl FnOnce(Ended) + Send + 'static,
     ) -> Result<Arc<Session>, Box<NodeError>> {
-        let mut nodes = Vec::with_capacity(plan.nodes.len());
-        for node in 0..plan.nodes.len() {
-            let Some(handle) = handles::reserve() else {
-                nodes
-                    .iter()
-                    .for_each(|n: &NodeState| handles::release(n.handle));
-                let cause = "a million nodes are alive in this process: end sessions first";
-                return Err(Box::new(node_error(plan, node, cause.into())));
-            };
-            nodes.push(NodeState {
-                handle,
-                unlinked: Counter::default(),
-                bytes_copied: Counter::default(),
-                dropped: Counter::default(),
-                due: AtomicBool::new(false),
-                finished: AtomicBool::new(false),
-            });
-        }
-        let tasks = plan
-            .segments
-            .iter()
-            .enumerate()
-            .filter_map(|(index, segment)| {
-                let root = nodes[segment.nodes[0]].handle;
-                let gate = handles::gate(root)?;
-                Some(Task::new(gate, root.generation, Segment::empty(index)))
-            });
+        let Some(handles) = handles::reserve(plan.nodes.len()) else {
+            let cause = "a million nodes are alive in this process: end sessions first";
+            return Err(Box::new(node_error(plan, 0, cause.into())));
+        };
         let session = Arc::new(Session {
-            id,
-            segments: tasks.collect(),
-            block: StateBlock::new(plan.state),
             plan: plan.clone(),
             engine: engine.clone(),
-            called: plan
-                .segments
-                .iter()
-                .map(|_| AtomicBool::new(false))
-                .collect(),
-            arrived: plan.channels.iter().map(|_| Counter::default()).collect(),
-            ingress: plan.ingress.iter().map(|_| Ingress::default()).collect(),
-            nodes: nodes.into(),
-            link_counters: plan
-                .routes
-                .iter()
-                .map(|_| LinkCounters::default())
-                .collect(),
-            whole: plan.runs.iter().map(|_| Counter::default()).collect(),
-            formats: Formats::new(),
-            streams: Streams::new(),
-            events: Mutex::default(),
-            errors: Mutex::default(),
+            id,
             stopping: AtomicBool::new(false),
             aborted: AtomicBool::new(false),
-            failure: OnceLock::new(),
-            segments_left: AtomicUsize::new(plan.segments.len()),
+            block: Block::new(plan, &handles),
+            segments_left: AtomicU32::new(plan.segments.len() as u32),
             started_ns: engine.now_ns(),
             on_end: Mutex::new(Some(Box::new(on_end))),
+            formats: Formats::new(),
+            streams: Streams::new(),
+            rare: OnceLock::new(),
         });
-        for (node, state) in session.nodes.iter().enumerate() {
-            handles::bind(state.handle, &session, node);
+        for (node, handle) in handles.into_iter().enumerate() {
+            handles::bind(handle, &session, node);
         }
         session
             .create_and_start()
@@ -224,7 +199,8 @@ impl Session {
     /// Creates and starts all nodes with every task claimed, so that none runs before all are ready.
     fn create_and_start(self: &Arc<Self>) -> Result<(), Box<NodeError>> {
         // Tasks are fresh, so all of them are idle: nobody knows a handle of theirs before `create_node`.
-        let mut claims: Vec<_> = self.segments.iter().filter_map(Task::claim_idle).collect();
+        let tasks = self.block.tasks.iter();
+        let mut claims: Vec<_> = tasks.filter_map(|it| it.task.claim_idle()).collect();
         self.connect(&mut claims);
         if let Err(fault) = self.create_nodes(&mut claims) {
             self.stopping.store(true, Ordering::Release);
@@ -259,18 +235,16 @@ impl Session {
             .collect();
         for (index, claim) in claims.iter_mut().enumerate() {
             let entries = self.plan.segments[index].entries.iter();
-            let inlets = entries.map(|entry| match entry {
+            let inlets = entries.filter_map(|entry| match entry {
                 Entry::Channel { channel, .. } => ends[*channel].1.take(),
                 Entry::Ingress { .. } => None,
             });
-            let inlets = inlets.collect();
+            inlets.for_each(|inlet| claim.add_inlet(inlet));
             let mine = self.plan.channels.iter().zip(&mut ends);
             // In the order of the plan's channels, which is that of `PlanChannel::outlet`.
             let outlets = mine.filter(|(plan, _)| plan.producer == index);
-            claim.connect(
-                outlets.filter_map(|(_, end)| end.0.take()).collect(),
-                inlets,
-            );
+            let outlets = outlets.filter_map(|(_, end)| end.0.take());
+            outlets.for_each(|outlet| claim.add_outlet(outlet));
         }
     }
 
@@ -333,7 +307,7 @@ impl Session {
         let node_type = &self.plan.types[node];
         let config = NodeConfig {
             size: size_of::<NodeConfig>(),
-            node: self.nodes[node].handle,
+            node: self.block.nodes[node].handle,
             session: self.id,
             name: Text::new(&graph_node.name),
             params: params.as_ptr(),
@@ -342,9 +316,10 @@ impl Session {
             host: std::ptr::from_ref::<HostVTable>(self.engine.host()),
             data: node_type.desc().data,
         };
-        // SAFETY: the plan gave this offset to this node alone, the config is as the contract asks, and
-        // the session drops its segments before its block and its plan, which holds the types.
-        unsafe { Instance::create(node_type, &self.block, plan.offset, &config) }
+        let state = self.block.state(&self.plan.block, node);
+        // SAFETY: that memory is this node's alone, the config is as the contract asks, and the session's
+        // drop begins with its instances: its plan holds the types, its block the memory.
+        unsafe { Instance::create(node_type, state, &config) }
     }
 
     /// The session's number, one for each session of the process.
@@ -372,24 +347,25 @@ impl Session {
     #[must_use]
     pub fn report(&self) -> Report {
         let mut report = self.plan.report();
-        for (link, counters) in report.links.iter_mut().zip(&self.link_counters) {
-            link.frames = counters.frames.get();
-            link.dropped = counters.dropped.get();
+        let (links, runs) = self.block.passed.split_at(report.links.len());
+        for (index, link) in report.links.iter_mut().enumerate() {
+            link.frames = links[index].get();
+            link.dropped = self.block.dropped[index].get();
         }
-        for (run, whole) in self.plan.runs.iter().zip(&self.whole) {
+        for (run, whole) in self.plan.runs.iter().zip(runs) {
             for step in &self.plan.steps[run.start..run.end - 1] {
                 report.links[step.link as usize].frames += whole.get();
             }
         }
         for (index, node) in report.nodes.iter_mut().enumerate() {
-            let (counters, plan) = (&self.nodes[index], &self.plan.nodes[index]);
+            let (counters, plan) = (&self.block.nodes[index], &self.plan.nodes[index]);
             node.unlinked = counters.unlinked.get();
             node.dropped = counters.dropped.get();
             node.bytes_copied = counters.bytes_copied.get();
             // What passes a port is counted once, on its links.
             let arrived = |link: usize| match self.plan.routes[link] {
                 Route::Inline => report.links[link].frames,
-                Route::Channel(channel) => self.arrived[channel].get(),
+                Route::Channel(channel) => self.block.arrived[channel].get(),
             };
             node.frames_in = plan
                 .ports
@@ -403,10 +379,18 @@ impl Session {
         }
         report.set_held(&self.pool().held_by(self.id));
         report.sessions = 1;
-        report.failed = u64::from(self.failure.get().is_some());
+        report.failed = u64::from(self.failure().is_some());
         report.seconds = (self.now_ns() - self.started_ns) as f64 / 1e9;
         report.bytes_copied = report.nodes.iter().map(|n| n.bytes_copied).sum();
         report
+    }
+
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
+
+    fn failure(&self) -> Option<&NodeError> {
+        self.rare.get()?.failure.get()
     }
 
     // What the scheduler and the services use.
@@ -428,13 +412,11 @@ impl Session {
         }
         let run = self.plan.steps[from].run as usize;
         if self.plan.runs[run] == (from..to + 1) {
-            self.whole[run].add(frames as u64);
+            self.block.passed[self.plan.routes.len() + run].add(frames as u64);
             return;
         }
         for step in &self.plan.steps[from..to] {
-            self.link_counters[step.link as usize]
-                .frames
-                .add(frames as u64);
+            self.block.passed[step.link as usize].add(frames as u64);
         }
     }
 
@@ -447,16 +429,22 @@ impl Session {
     }
 
     pub(crate) fn is_source_finished(&self, node: usize) -> bool {
-        self.is_stopping() || self.nodes[node].finished.load(Ordering::Acquire)
+        let plan = &self.plan.nodes[node];
+        let finished = &self.block.tasks[plan.segment].finished;
+        self.is_stopping() || (plan.is_source && finished.load(Ordering::Acquire))
     }
 
     pub(crate) fn finish_source(self: &Arc<Self>, node: usize) {
-        self.nodes[node].finished.store(true, Ordering::Release);
+        let plan = &self.plan.nodes[node];
+        if plan.is_source {
+            let finished = &self.block.tasks[plan.segment].finished;
+            finished.store(true, Ordering::Release);
+        }
         self.notify(self.plan.nodes[node].segment);
     }
 
     pub(crate) fn set_error(&self, node: usize, text: String) {
-        let mut errors = lock(&self.errors);
+        let mut errors = lock(&self.rare().errors);
         match errors.iter_mut().find(|(n, _)| *n == node) {
             Some(entry) => entry.1 = text,
             None => errors.push((node, text)),
@@ -467,19 +455,19 @@ impl Session {
     pub(crate) fn fail(self: &Arc<Self>, fault: &Fault) {
         let error = self.explain(fault);
         error!(session = self.id, "{error}");
-        let _ = self.failure.set(error);
+        let _ = self.rare().failure.set(error);
         self.abort();
     }
 
     fn engine_panicked(self: &Arc<Self>, segment: usize) {
         let node = self.plan.segments[segment].nodes[0];
         let cause = "the engine panicked while it ran this node; please report it".into();
-        let _ = self.failure.set(node_error(&self.plan, node, cause));
+        let _ = self.rare().failure.set(node_error(&self.plan, node, cause));
         self.abort();
     }
 
     fn explain(&self, fault: &Fault) -> NodeError {
-        let errors = lock(&self.errors);
+        let errors = lock(&self.rare().errors);
         let said = errors.iter().find(|(node, _)| *node == fault.node);
         let mut cause = said.map(|(_, text)| text.clone()).unwrap_or_default();
         if cause.is_empty() {
@@ -501,21 +489,21 @@ impl Session {
     /// Stops and destroys the nodes, and tells whoever waits.
     fn end(self: &Arc<Self>) {
         // A task that is DONE is never claimed by `notify`, so the bodies are this thread's.
-        for segment in &self.segments {
-            if let Some(mut claim) = segment.claim_done() {
+        for it in &self.block.tasks {
+            if let Some(mut claim) = it.task.claim_done() {
                 claim.clear(self);
                 claim.complete();
             }
         }
         // Only now is it certain that no source hands in any more.
-        (0..self.ingress.len()).for_each(|ingress| self.drop_ingress(ingress));
+        (0..self.block.ingress.len()).for_each(|ingress| self.drop_ingress(ingress));
         self.release_handles();
         let mut report = self.report();
         report.set_ended();
         let ended = Ended {
             session: self.id,
             report,
-            error: self.failure.get().cloned(),
+            error: self.failure().cloned(),
         };
         debug!(
             session = self.id,
@@ -537,7 +525,7 @@ impl Session {
     }
 
     fn release_handles(&self) {
-        for (index, node) in self.nodes.iter().enumerate() {
+        for (index, node) in self.block.nodes.iter().enumerate() {
             self.engine.workers.forget(self.place(index), node.handle);
             handles::release(node.handle);
         }

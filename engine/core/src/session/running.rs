@@ -58,13 +58,13 @@ pub(super) fn is_running(session: *const Session) -> bool {
 impl Session {
     /// Asks for a run of a segment.
     pub(crate) fn notify(self: &Arc<Self>, segment: usize) {
-        if self.segments[segment].notify() {
+        if self.block.tasks[segment].task.notify() {
             self.queue(segment);
         }
     }
 
     pub(super) fn notify_all(self: &Arc<Self>) {
-        (0..self.segments.len()).for_each(|segment| self.notify(segment));
+        (0..self.block.tasks.len()).for_each(|segment| self.notify(segment));
     }
 
     pub(super) fn queue(self: &Arc<Self>, segment: usize) {
@@ -76,7 +76,7 @@ impl Session {
 
     /// Runs a segment that was taken from the queue.
     pub(crate) fn run_queued(self: &Arc<Self>, segment: usize) {
-        if let Some(claim) = self.segments[segment].claim_queued() {
+        if let Some(claim) = self.block.tasks[segment].task.claim_queued() {
             self.run(segment, claim, |claim| claim.run(self));
         }
     }
@@ -121,11 +121,11 @@ impl Session {
     pub(crate) unsafe fn tick_claimed(self: &Arc<Self>, node: usize) {
         let segment = self.plan.nodes[node].segment;
         // SAFETY: the caller vouches for it.
-        let claim = unsafe { self.segments[segment].claimed() };
+        let claim = unsafe { self.block.tasks[segment].task.claimed() };
         if self.plan.segments[segment].class.is_light() && self.engine.workers.driver().is_none() {
             self.run(segment, claim, |claim| claim.run_tick(self, node));
         } else {
-            self.nodes[node].set_due();
+            self.block.nodes[node].set_due();
             self.mark_called(segment);
             self.run(segment, claim, |_| Next::Again);
         }
@@ -144,7 +144,7 @@ impl Session {
     ) -> usize {
         let plan = &self.plan.nodes[node];
         // SAFETY: the caller vouches for it.
-        let claim = unsafe { self.segments[plan.segment].claimed() };
+        let claim = unsafe { self.block.tasks[plan.segment].task.claimed() };
         let mut given = Given {
             session: self,
             segment: plan.segment,
@@ -157,7 +157,7 @@ impl Session {
             .and_then(|port| port.ingress)
             .filter(|ingress| {
                 self.plan.segments[plan.segment].class.is_light()
-                    && self.ingress[*ingress].is_empty()
+                    && self.block.ingress[*ingress].is_empty()
                     && self.engine.workers.driver().is_none()
                     && !self.is_source_finished(node)
                     && Running::depth() < MAX_DIRECT_RUNS
@@ -182,11 +182,16 @@ impl Session {
         frames: &mut [Frame],
     ) -> Result<usize, Status> {
         let Some(ingress) = self.ingress_of(node, port)? else {
-            self.nodes[node].unlinked.add_shared(frames.len() as u64);
+            self.block.nodes[node]
+                .unlinked
+                .add_shared(frames.len() as u64);
             frames.fill_with(Frame::default);
             return Ok(frames.len());
         };
-        let (ring, capacity) = (&self.ingress[ingress], self.plan.ingress[ingress].capacity);
+        let (ring, capacity) = (
+            &self.block.ingress[ingress],
+            self.plan.ingress[ingress].capacity,
+        );
         let mut taken = 0;
         while taken < frames.len() {
             let item = Item::Frame(std::mem::take(&mut frames[taken]));
@@ -211,7 +216,7 @@ impl Session {
             Err(status) => return status,
         };
         let capacity = self.plan.ingress[ingress].capacity;
-        if self.ingress[ingress]
+        if self.block.ingress[ingress]
             .push(capacity, Item::Event(event))
             .is_err()
         {
@@ -235,9 +240,9 @@ impl Session {
     /// Releases what a source handed in and nobody took, and counts it at the source.
     pub(crate) fn drop_ingress(&self, ingress: usize) {
         let node = self.plan.ingress[ingress].from.node;
-        self.nodes[node]
+        self.block.nodes[node]
             .dropped
-            .add_shared(self.ingress[ingress].discard());
+            .add_shared(self.block.ingress[ingress].discard());
     }
 }
 

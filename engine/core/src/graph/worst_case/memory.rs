@@ -6,7 +6,7 @@
 //! place there before the call and is counted with the channel. A frame that is in several places at
 //! once, after an output that feeds several links, is counted in each: an upper bound.
 
-use super::{Frame, MemoryKind, MemoryPart, sum};
+use super::{Frame, MemoryKind, MemoryPart};
 use crate::frame::tables::{MAX_FORMATS, MAX_STREAMS};
 use crate::graph::plan::{Entry, Plan, Route};
 use crate::graph::{Policy, PortRef};
@@ -34,10 +34,7 @@ impl Sizes<'_> {
         let plan = self.plan;
         let (nodes, links) = (plan.nodes.len() as u64, plan.routes.len() as u64);
         let mut parts = vec![
-            bare(
-                MemoryKind::States,
-                sum(plan.types.iter().map(|t| t.state_bytes())),
-            ),
+            bare(MemoryKind::States, plan.block.state_bytes() as u64),
             bare(
                 MemoryKind::Session,
                 SESSION + TABLES + nodes * NODE + links * LINK,

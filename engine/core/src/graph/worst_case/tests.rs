@@ -121,7 +121,7 @@ fn a_line_of_light_nodes_holds_frames_in_its_ring_and_in_hand() {
     assert_eq!(part(&worst, MemoryKind::Ring, "tone.out"), 16 * frame);
     assert_eq!(part(&worst, MemoryKind::Batch, "tone"), 16 * frame);
     assert_eq!(part(&worst, MemoryKind::Link, ""), 0, "calls hold nothing");
-    assert!(part(&worst, MemoryKind::States, "") >= 3 * 64);
+    assert!(part(&worst, MemoryKind::States, "") >= 3 * 8);
     assert_eq!(
         part(&worst, MemoryKind::Session, ""),
         SESSION + TABLES + 3 * NODE + 2 * LINK
