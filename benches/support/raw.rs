@@ -78,10 +78,11 @@ impl RawChain {
                 // SAFETY: the texts of a `Plugin` are valid while it lives, here and below.
                 .find(|t| unsafe { t.name.as_str() } == *name)
                 .expect("the plugin has the type");
-            let state = Layout::from_size_align(desc.state_size.max(1), desc.state_align.max(64))
-                .expect("a state's layout is sound");
-            let (sum, offset) = layout.extend(state).expect("states fit in memory");
-            layout = sum.pad_to_align();
+            let state = Layout::from_size_align(desc.state_size.max(1), desc.state_align.max(8))
+                .expect("a state's layout is sound")
+                .pad_to_align();
+            let offset;
+            (layout, offset) = layout.extend(state).expect("states fit in memory");
             types_at.push((offset, *desc));
         }
         assert!(!types_at.is_empty(), "a chain has nodes");
