@@ -390,12 +390,10 @@ impl Segment {
         mut end: Option<i64>,
     ) -> Result<bool, Fault> {
         let local = session.plan.nodes[node].local;
-        let state = &session.block.nodes[node];
         for turn in 1..=MAX_TICKS {
             if !self.has_room_for_calls(session, node, 1) {
                 // It is made to tick again when the channel's consumer wakes this segment.
-                state.set_due();
-                session.mark_called(self.index);
+                session.mark_due(node);
                 return Ok(false);
             }
             let status = self.call(session, local, |node, calls| node.tick(calls))?;
@@ -410,8 +408,7 @@ impl Segment {
                 }
             }
         }
-        state.set_due();
-        session.mark_called(self.index);
+        session.mark_due(node);
         Ok(true)
     }
 

@@ -14,14 +14,14 @@ const MAX_EVENTS: usize = 1024;
 impl Session {
     /// Asks for a call of `tick`.
     pub(crate) fn call_soon(self: &Arc<Self>, node: usize) {
-        self.block.nodes[node].set_due();
-        self.call(node);
+        self.mark_due(node);
+        self.notify(self.plan.nodes[node].segment);
     }
 
-    fn call(self: &Arc<Self>, node: usize) {
-        let segment = self.plan.nodes[node].segment;
-        self.mark_called(segment);
-        self.notify(segment);
+    /// Has the next run of its segment tick a node.
+    pub(crate) fn mark_due(&self, node: usize) {
+        self.block.nodes[node].set_due();
+        self.mark_called(self.plan.nodes[node].segment);
     }
 
     pub(crate) fn mark_called(&self, segment: usize) {
@@ -98,7 +98,9 @@ impl Session {
         if !self.add_event(from, event) {
             return Status::FULL;
         }
-        self.call(from.node);
+        let segment = self.plan.nodes[from.node].segment;
+        self.mark_called(segment);
+        self.notify(segment);
         Status::OK
     }
 
