@@ -43,7 +43,7 @@ pub use document::{
 pub use model::{Graph, Limits, Link, Node, ParamValue, Policy, PortRef, PtsSync};
 pub use parse::{parse, parse_bytes};
 pub use plan::{Class, Plan, SegmentSummary};
-pub(crate) use plan::{Entry, Need, PlanPort, Route};
+pub(crate) use plan::{Entry, Need, PlanPort, PlanSegment, Route};
 pub use problem::{Place, Problem, Problems, Source};
 pub(crate) use steps::{NONE, Step, Target, To};
 pub use validate::{SetParam, validate};

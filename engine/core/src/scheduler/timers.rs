@@ -14,7 +14,7 @@ use levada_abi::NodeHandle;
 use tracing::error;
 
 use super::wheel::Wheel;
-use crate::services;
+use crate::{services, session::handles};
 
 /// Jobs of an engine.
 const MAX_JOBS: usize = 16;
@@ -129,7 +129,8 @@ impl Caller {
             timers.take_job(now)
         };
         let count = usize::from(job.is_some()) + self.due.len();
-        self.due.drain(..).for_each(services::timer_is_due);
+        handles::visit(&self.due, services::timer_is_due);
+        self.due.clear();
         if let Some((index, mut work)) = job {
             match catch_unwind(AssertUnwindSafe(&mut work)) {
                 Ok(()) => lock(timers).jobs[index].work = Some(work),

@@ -3,8 +3,8 @@
 //! *Layout.* [`BlockLayout`] is made once, with the plan. What a frame touches on its way lies together,
 //! so that a session that has been out of the cache for a while costs few cache lines: the latter half of
 //! the segment's task, its instances, the counts of frames, the nodes' states. The states of one segment's
-//! nodes share cache lines, because one thread at a time runs them; those of the next segment begin on
-//! another one. What is looked at now and then comes last.
+//! nodes share cache lines, because one thread at a time runs them; where there are several segments, each
+//! begins on another one. What is looked at now and then comes last.
 //!
 //! *Ownership.* A [`Row`] owns the values in its part of the memory, as a boxed slice does, but not the
 //! memory. The block drops what its rows hold, then frees it.
@@ -15,7 +15,7 @@ use std::{
     alloc::Layout,
     ffi::c_void,
     marker::PhantomData,
-    ops::{Deref, DerefMut},
+    ops::{Deref, DerefMut, Range},
     ptr::NonNull,
     sync::atomic::AtomicBool,
 };
@@ -25,7 +25,7 @@ use levada_abi::NodeHandle;
 use super::{NodeState, handles};
 use crate::{
     channel::{Ingress, Inlet, Outlet},
-    graph::Plan,
+    graph::{Plan, PlanSegment},
     observe::Counter,
     plugin::instance::{self, Instance},
     scheduler::{segment::Segment, task::Task},
@@ -33,6 +33,8 @@ use crate::{
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
+/// Cache lines of a segment that are fetched ahead.
+const MAX_LINES: usize = 8;
 
 /// A segment with its task, on cache lines of its own. A run without channels reads the second of them.
 #[repr(C, align(64))]
@@ -129,6 +131,13 @@ struct Part<T> {
     kind: PhantomData<fn() -> T>,
 }
 
+impl<T> Part<T> {
+    /// Offsets in the block.
+    fn reach(&self) -> Range<usize> {
+        self.offset..self.offset + self.count as usize * size_of::<T>()
+    }
+}
+
 impl<T> Default for Part<T> {
     /// Room for nothing.
     fn default() -> Part<T> {
@@ -158,6 +167,8 @@ pub(crate) struct BlockLayout {
     dropped: Part<Counter>,
     arrived: Part<Counter>,
     ingress: Part<Ingress>,
+    /// By segment: the offsets of the cache lines that a run touches, the first few.
+    lines: Box<[Box<[usize]>]>,
 }
 
 impl BlockLayout {
@@ -167,12 +178,13 @@ impl BlockLayout {
         // At least one, because memory of no size cannot be allocated.
         let tasks = at.part(plan.segments.len().max(1))?;
         let instances = plan.segments.iter().map(|s| at.part(s.nodes.len()));
-        let instances = instances.collect::<Option<_>>()?;
+        let instances = instances.collect::<Option<Box<[Part<Instance>]>>>()?;
         let passed = at.part(plan.routes.len() + plan.runs.len())?;
         let begin = at.0.size();
         let mut states = vec![0; plan.nodes.len()];
-        for (index, segment) in plan.segments.iter().enumerate() {
-            if index > 0 {
+        for segment in &plan.segments {
+            // The counts of all segments lie in front.
+            if plan.segments.len() > 1 {
                 at.next_line()?;
             }
             for &node in &segment.nodes {
@@ -189,7 +201,25 @@ impl BlockLayout {
             outlets.push(at.part(segment.outlets)?);
             inlets.push(at.part(segment.inlets)?);
         }
+        let lines = |(index, segment): (usize, &PlanSegment)| {
+            let task = tasks.reach().start + index * size_of::<SegmentTask>();
+            let first = [task + LINE..task + 2 * LINE, instances[index].reach()];
+            let state = |node: &usize| {
+                let begin = states[*node];
+                begin..begin + plan.types[*node].desc().state_size
+            };
+            let parts = first.into_iter().chain([passed.reach()]);
+            let parts = parts.chain(segment.nodes.iter().map(state));
+            let mut lines: Vec<usize> = parts
+                .flat_map(|part| part.start / LINE..part.end.div_ceil(LINE))
+                .collect();
+            lines.dedup();
+            lines.truncate(MAX_LINES);
+            lines.into_iter().map(|line| line * LINE).collect()
+        };
+        let lines = plan.segments.iter().enumerate().map(lines).collect();
         Some(BlockLayout {
+            lines,
             tasks,
             instances,
             passed,
@@ -253,7 +283,6 @@ pub(crate) struct Block {
     /// By channel: frames that its consumer has taken.
     pub arrived: Row<Counter>,
     pub ingress: Row<Ingress>,
-    memory: NonNull<u8>,
     layout: Layout,
 }
 
@@ -281,7 +310,6 @@ impl Block {
                 dropped: row(memory, &layout.dropped),
                 arrived: row(memory, &layout.arrived),
                 ingress: row(memory, &layout.ingress),
-                memory,
                 layout: whole,
             }
         };
@@ -312,11 +340,37 @@ impl Block {
         block
     }
 
+    /// The tasks are the first thing in it.
+    fn memory(&self) -> NonNull<u8> {
+        self.tasks.start.cast()
+    }
+
+    /// Has the processor fetch, all at once, what a run of a segment is about to touch.
+    #[inline]
+    pub fn prefetch(&self, layout: &BlockLayout, segment: usize) {
+        for line in &layout.lines[segment] {
+            prefetch(self.memory().as_ptr().wrapping_add(*line));
+        }
+    }
+
     /// Where the state of a node lies, in a block of this layout.
     pub fn state(&self, layout: &BlockLayout, node: usize) -> *mut c_void {
-        let state = self.memory.as_ptr().wrapping_add(layout.states[node]);
+        let state = self.memory().as_ptr().wrapping_add(layout.states[node]);
         state.cast()
     }
+}
+
+/// Has the processor fetch a cache line, where it is known how to; the address need not be valid.
+#[inline]
+pub(super) fn prefetch(line: *const u8) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a prefetch has no effect that the program could see, whatever the address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(line.cast());
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    let _ = line;
 }
 
 /// A row in a block's memory.
@@ -343,13 +397,13 @@ impl Drop for Block {
         self.arrived.clear();
         self.ingress.clear();
         // SAFETY: allocated in `new` with this layout, and no row holds anything any more.
-        unsafe { std::alloc::dealloc(self.memory.as_ptr(), self.layout) };
+        unsafe { std::alloc::dealloc(self.memory().as_ptr(), self.layout) };
     }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
-    use std::{ops::Range, rc::Rc};
+    use std::rc::Rc;
 
     use levada_plugin::{Builtin, Cost, prelude::*};
 
@@ -433,6 +487,7 @@ mod tests {
                 dropped,
                 arrived,
                 ingress,
+                lines: _,
             } = &plan.block;
             let mut all = vec![
                 reach(tasks),
@@ -470,6 +525,29 @@ mod tests {
         assert_eq!(line_of(0), line_of(1));
         assert!(line_of(2) < line_of(3) && line_of(3) < line_of(4));
         assert!(line_of(4) < line_of(5) && line_of(5) < line_of(6));
+    }
+
+    #[test]
+    fn a_run_of_four_light_nodes_touches_few_cache_lines_of_its_block() {
+        let plan = line(&["source", "filter", "filter", "sink"]);
+        // The task, the instances, and for counts and states of 128 bytes two or three.
+        assert!((4..=5).contains(&plan.block.lines[0].len()));
+        let plan = line(&["source", "filter", "coder", "sink"]);
+        for (segment, lines) in plan.block.lines.iter().enumerate() {
+            let of_others = |other: usize| {
+                plan.segments[other]
+                    .nodes
+                    .iter()
+                    .map(|n| plan.block.states[*n])
+            };
+            let others = (0..plan.segments.len()).filter(|other| *other != segment);
+            for state in others.flat_map(of_others) {
+                assert!(
+                    !lines.contains(&(state / LINE * LINE)),
+                    "a line of another thread's"
+                );
+            }
+        }
     }
 
     #[test]

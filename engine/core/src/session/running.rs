@@ -122,11 +122,11 @@ impl Session {
         let segment = self.plan.nodes[node].segment;
         // SAFETY: the caller vouches for it.
         let claim = unsafe { self.block.tasks[segment].task.claimed() };
+        self.block.prefetch(&self.plan.block, segment);
         if self.plan.segments[segment].class.is_light() && self.engine.workers.driver().is_none() {
             self.run(segment, claim, |claim| claim.run_tick(self, node));
         } else {
-            self.block.nodes[node].set_due();
-            self.mark_called(segment);
+            self.mark_due(node);
             self.run(segment, claim, |_| Next::Again);
         }
     }
