@@ -73,7 +73,7 @@ impl Outlet {
             }
             want(&mut self.wanted, stream);
         } else if is_needed(&frame) {
-            self.broken.lose(stream, 0, 0);
+            self.broken.lose(stream, 0);
         }
         1
     }
@@ -88,7 +88,7 @@ impl Outlet {
             return 0;
         };
         if is_needed(&frame) {
-            lock(&self.shared.lost).lose(frame.stream, position, position);
+            lock(&self.shared.lost).lose(frame.stream, position);
         }
         // Release, with the Acquire in `Inlet`: what was lost is seen before it is accounted for.
         self.shared.accounted.fetch_add(1, Ordering::Release);
@@ -98,28 +98,26 @@ impl Outlet {
     /// Puts an event in, behind the frames that were put in so far.
     pub fn signal(&mut self, event: Event) {
         let mut events = lock(&self.shared.events);
-        // Of two with no frame between them the last one stays, where it was said.
         let same = |e: &Event| e.kind == event.kind && e.stream == event.stream;
-        let here = events.partition_point(|(position, _)| *position < self.next);
-        let again = events.iter().skip(here).position(|(_, e)| same(e));
-        if let Some(again) = again {
-            events.remove(here + again);
+        let here = events
+            .iter_mut()
+            .rev()
+            .take_while(|(position, _)| *position == self.next);
+        match here.into_iter().find(|(_, e)| same(e)) {
+            Some(entry) => entry.1 = event,
+            None => events.push_back((self.next, event)),
         }
-        events.push_back((self.next, event));
         if events.len() >= self.tidy_at {
-            // Frames before this one have been taken or dropped, but for one that the consumer may have
-            // looked at: what precedes that is the first of its kind.
+            // Frames before this one have been taken or dropped.
             let floor = self.next.saturating_sub(self.shared.capacity as u64 + 1);
-            let key = |(position, e): &(u64, Event)| ((*position).max(floor), e.kind, e.stream);
-            let mut ends = HashMap::new();
-            for (at, entry) in events.iter().enumerate() {
-                ends.entry(key(entry)).or_insert((at, at)).1 = at;
+            let mut last = HashMap::new();
+            for (at, (position, e)) in events.iter().enumerate() {
+                last.insert(((*position).max(floor), e.kind, e.stream), at);
             }
             let mut at = 0;
-            events.retain(|entry| {
-                let (first, last) = ends[&key(entry)];
+            events.retain(|(position, e)| {
                 at += 1;
-                at - 1 == first || at - 1 == last
+                last[&((*position).max(floor), e.kind, e.stream)] == at - 1
             });
             self.tidy_at = 64.max(2 * events.len());
         }
