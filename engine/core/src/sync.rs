@@ -1,7 +1,7 @@
 //! What the lock-free parts are made of, under one name each.
 //!
 //! In a normal build these are the standard library's and crossbeam's own types, re-exported. In this
-//! crate's unit tests under `--cfg loom` they are loom's, and small containers on top of loom's
+//! crate's unit tests under `--cfg loom` they are loom's ([`atomic`]), and small containers on top of loom's
 //! ([`model`]), so that the models in [`channel`](crate::channel), [`scheduler`](crate::scheduler) and
 //! [`frame::pool`](crate::frame::pool) try every interleaving and every reordering that the memory model allows:
 //! `RUSTFLAGS="--cfg loom" cargo test -p levada-engine --release --lib loom`.
@@ -30,11 +30,12 @@ pub(crate) use {
 
 #[cfg(all(test, loom))]
 pub(crate) use {
+    atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize},
     loom::{
         alloc::{alloc_zeroed, dealloc},
         sync::{
             Arc, Mutex, MutexGuard,
-            atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence},
+            atomic::{Ordering, fence},
         },
     },
     model::{
@@ -46,5 +47,7 @@ pub(crate) use {
 #[cfg(not(all(test, loom)))]
 mod ring;
 
+#[cfg(all(test, loom))]
+mod atomic;
 #[cfg(all(test, loom))]
 pub(crate) mod model;

@@ -6,12 +6,11 @@ use std::collections::VecDeque;
 
 use loom::{
     cell::UnsafeCell,
-    sync::{
-        Arc, Condvar, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex, atomic::Ordering},
     thread,
 };
+
+use super::atomic::AtomicUsize;
 
 /// Stands for [`crossbeam::queue::ArrayQueue`]: slots with sequence numbers.
 ///
