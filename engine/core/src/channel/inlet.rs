@@ -170,13 +170,13 @@ impl Inlet {
         let accounted = self.shared.accounted.load(Ordering::Acquire);
         if accounted != self.accounted {
             self.accounted = accounted;
-            for (stream, lost) in lock(&self.shared.lost).0.drain(..) {
-                self.broken.lose(stream, lost);
+            for loss in lock(&self.shared.lost).0.drain(..) {
+                self.broken.lose(loss.stream, loss.first, loss.last);
             }
         }
         if accounted < self.skipped && needs_others(frame) {
             // The producer is about to say which streams lost what: this one may have.
-            self.broken.lose(frame.stream, position);
+            self.broken.lose(frame.stream, position, position);
         }
         self.broken.spoils(frame, position)
     }

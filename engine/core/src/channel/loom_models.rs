@@ -146,29 +146,46 @@ fn loom_an_event_keeps_its_place_where_frames_are_displaced() {
     event_keeps_its_place(Policy::Latest, 1);
 }
 
-/// A keyframe is displaced while the consumer takes: the frame that needs it must not come through.
-#[test]
-fn loom_no_frame_comes_through_without_the_keyframe_that_it_needs() {
-    bounded(3).check(|| {
+/// A keyframe and frames that need it, of which the producer pushes `before` before the consumer begins, and
+/// the others meanwhile. Where one is displaced, none that needs it may come through.
+fn nothing_comes_through_without_what_it_needs(before: i64, count: i64) {
+    fn push(outlet: &mut Outlet, pts: i64) {
+        let flags = if pts == 0 {
+            flags::KEYFRAME
+        } else {
+            flags::INTER
+        };
+        let frame = Frame {
+            pts,
+            flags,
+            ..Frame::default()
+        };
+        outlet.push(1, std::iter::once(frame));
+    }
+    bounded(3).check(move || {
         let (mut outlet, mut inlet) = channel(Policy::Latest, 1);
+        (0..before).for_each(|pts| push(&mut outlet, pts));
         let thread = thread::spawn(move || {
-            for (pts, flags) in [(0, flags::KEYFRAME), (1, flags::INTER)] {
-                let frame = Frame {
-                    pts,
-                    flags,
-                    ..Frame::default()
-                };
-                outlet.push(1, std::iter::once(frame));
-            }
+            (before..count).for_each(|pts| push(&mut outlet, pts));
             outlet.close();
         });
         let mut frames = vec![];
-        while !inlet.is_finished() {
-            inlet.take(2, &mut frames);
-            thread::yield_now();
-        }
+        inlet.take(1, &mut frames);
         thread.join().expect("no panic");
+        inlet.take(usize::MAX, &mut frames);
+        assert!(inlet.is_finished());
+        // From the keyframe on, and none left out.
         let seen: Vec<i64> = frames.iter().map(|frame| frame.pts).collect();
-        assert!(seen.is_empty() || seen[0] == 0, "{seen:?}");
+        assert!((0..).zip(&seen).all(|(at, pts)| at == *pts), "{seen:?}");
     });
+}
+
+#[test]
+fn loom_no_frame_comes_through_without_the_keyframe_that_it_needs() {
+    nothing_comes_through_without_what_it_needs(0, 2);
+}
+
+#[test]
+fn loom_a_later_loss_does_not_hide_an_earlier_one() {
+    nothing_comes_through_without_what_it_needs(2, 4);
 }

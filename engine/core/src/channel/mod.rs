@@ -64,7 +64,7 @@ struct Shared {
     events: Mutex<VecDeque<(u64, Event)>>,
     /// Frames that were displaced and are in `lost`, if they belong there.
     accounted: AtomicUsize,
-    /// Streams that lost a frame which others need, and the position of the last one lost.
+    /// Streams that lost frames which others need, and where.
     lost: Mutex<Broken>,
 }
 
@@ -135,33 +135,48 @@ fn needs_others(frame: &Frame) -> bool {
     frame.flags & (flags::KEYFRAME | flags::INTER) == flags::INTER
 }
 
-/// Streams that wait for a keyframe, since the frame at a position was lost.
+/// Frames that others need, of one stream, were lost: the first and the last position.
+struct Loss {
+    stream: u16,
+    first: u64,
+    last: u64,
+}
+
+/// Streams that wait for a keyframe, since frames were lost.
 #[derive(Default)]
-struct Broken(Vec<(u16, u64)>);
+struct Broken(Vec<Loss>);
 
 impl Broken {
-    fn lose(&mut self, stream: u16, position: u64) {
-        if let Some(entry) = self.0.iter_mut().find(|(s, _)| *s == stream) {
-            entry.1 = entry.1.max(position);
+    fn lose(&mut self, stream: u16, first: u64, last: u64) {
+        if let Some(loss) = self.0.iter_mut().find(|loss| loss.stream == stream) {
+            (loss.first, loss.last) = (loss.first.min(first), loss.last.max(last));
         } else if self.0.len() < MAX_BROKEN {
-            self.0.push((stream, position));
+            self.0.push(Loss {
+                stream,
+                first,
+                last,
+            });
         }
     }
 
-    /// Whether the frame at this position cannot be decoded; a keyframe mends its stream.
+    /// Whether the frame at this position cannot be decoded; a keyframe mends what was lost before it.
     fn spoils(&mut self, frame: &Frame, position: u64) -> bool {
-        let Some(at) = self
-            .0
-            .iter()
-            .position(|(s, lost)| *s == frame.stream && *lost <= position)
+        let mut losses = self.0.iter();
+        let Some(at) =
+            losses.position(|loss| loss.stream == frame.stream && loss.first <= position)
         else {
             return false;
         };
-        if frame.flags & flags::KEYFRAME != 0 {
-            self.0.swap_remove(at);
-            return false;
+        if frame.flags & flags::KEYFRAME == 0 {
+            return needs_others(frame);
         }
-        needs_others(frame)
+        // While the keyframe was on its way to the consumer, frames behind it may have been displaced.
+        if self.0[at].last > position {
+            self.0[at].first = position + 1;
+        } else {
+            self.0.swap_remove(at);
+        }
+        false
     }
 }
 

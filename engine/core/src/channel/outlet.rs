@@ -73,7 +73,7 @@ impl Outlet {
             }
             want(&mut self.wanted, stream);
         } else if is_needed(&frame) {
-            self.broken.lose(stream, 0);
+            self.broken.lose(stream, 0, 0);
         }
         1
     }
@@ -88,7 +88,7 @@ impl Outlet {
             return 0;
         };
         if is_needed(&frame) {
-            lock(&self.shared.lost).lose(frame.stream, position);
+            lock(&self.shared.lost).lose(frame.stream, position, position);
         }
         // Release, with the Acquire in `Inlet`: what was lost is seen before it is accounted for.
         self.shared.accounted.fetch_add(1, Ordering::Release);

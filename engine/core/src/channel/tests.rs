@@ -171,6 +171,18 @@ fn a_drop_of_inter_coded_video_extends_to_the_next_keyframe() {
 }
 
 #[test]
+fn a_keyframe_mends_what_was_lost_before_it_and_not_what_was_lost_since() {
+    let mut broken = Broken::default();
+    for lost in [1, 4, 5] {
+        broken.lose(0, lost, lost);
+    }
+    let (key, inter) = (video(0, flags::KEYFRAME), video(0, flags::INTER));
+    assert!(!broken.spoils(&inter, 0) && broken.spoils(&inter, 2));
+    assert!(!broken.spoils(&key, 3));
+    assert!(broken.spoils(&inter, 6) && !broken.spoils(&key, 7) && !broken.spoils(&inter, 8));
+}
+
+#[test]
 fn what_nobody_takes_is_counted() {
     let (mut outlet, mut inlet) = channel(Policy::DropOldest, 4);
     outlet.push(3, (0..3).map(frame));
