@@ -98,26 +98,29 @@ impl Outlet {
     /// Puts an event in, behind the frames that were put in so far.
     pub fn signal(&mut self, event: Event) {
         let mut events = lock(&self.shared.events);
+        // One of its kind that no frame has followed is over. It may have been behind others that are not.
+        let here = events.iter().rev();
+        let here = here.take_while(|(position, _)| *position == self.next);
+        let mut here = events.len() - here.count()..events.len();
         let same = |e: &Event| e.kind == event.kind && e.stream == event.stream;
-        let here = events
-            .iter_mut()
-            .rev()
-            .take_while(|(position, _)| *position == self.next);
-        match here.into_iter().find(|(_, e)| same(e)) {
-            Some(entry) => entry.1 = event,
-            None => events.push_back((self.next, event)),
+        if let Some(at) = here.find(|at| same(&events[*at].1)) {
+            events.remove(at);
         }
+        events.push_back((self.next, event));
         if events.len() >= self.tidy_at {
-            // Frames before this one have been taken or dropped.
+            // Frames before this one have been taken or dropped, but for the one that the consumer may
+            // have looked at: what was said first comes before it, and what was said last behind it.
             let floor = self.next.saturating_sub(self.shared.capacity as u64 + 1);
-            let mut last = HashMap::new();
-            for (at, (position, e)) in events.iter().enumerate() {
-                last.insert(((*position).max(floor), e.kind, e.stream), at);
+            let key = |(position, e): &(u64, Event)| ((*position).max(floor), e.kind, e.stream);
+            let mut kept = HashMap::new();
+            for (at, entry) in events.iter().enumerate() {
+                kept.entry(key(entry)).or_insert((at, at)).1 = at;
             }
-            let mut at = 0;
-            events.retain(|(position, e)| {
-                at += 1;
-                last[&((*position).max(floor), e.kind, e.stream)] == at - 1
+            let mut next = 0;
+            events.retain(|entry| {
+                let (first, last) = kept[&key(entry)];
+                next += 1;
+                next - 1 == first || next - 1 == last
             });
             self.tidy_at = 64.max(2 * events.len());
         }

@@ -118,6 +118,39 @@ fn no_policy_drops_an_event_and_no_frame_overtakes_one() {
 }
 
 #[test]
+fn what_is_said_again_is_said_where_it_was_said_last() {
+    let flush = Event {
+        kind: event::kind::FLUSH,
+        ..gap(0)
+    };
+    let (mut outlet, mut inlet) = channel(Policy::Block, 2);
+    for event in [gap(1), flush, gap(2)] {
+        outlet.signal(event);
+    }
+    // A flush would void the gap that was announced behind it.
+    let mut told = || inlet.take(1, &mut vec![]).map(|event| event.kind);
+    assert_eq!(told(), Some(event::kind::FLUSH));
+    assert_eq!(told(), Some(event::kind::GAP));
+    assert_eq!(told(), None);
+}
+
+/// The consumer has looked at a frame and has no room for what it becomes, while the producer displaces
+/// thousands.
+#[test]
+fn an_event_stays_before_a_frame_that_was_looked_at() {
+    let (mut outlet, mut inlet) = channel(Policy::DropOldest, 4);
+    outlet.signal(gap(0));
+    outlet.push(1, std::iter::once(frame(0)));
+    assert_eq!(inlet.peek(), Next::Event(gap(0)));
+    for pts in 1..1000 {
+        outlet.push(1, std::iter::once(frame(pts)));
+        outlet.signal(gap(pts));
+    }
+    assert!(lock(&outlet.shared.events).len() < 200);
+    assert_eq!(drain_all(&mut inlet)[..2], [-100, 0]);
+}
+
+#[test]
 fn events_of_a_channel_that_nobody_reads_stay_few() {
     let (mut outlet, mut inlet) = channel(Policy::DropOldest, 4);
     for pts in 0..10_000 {
