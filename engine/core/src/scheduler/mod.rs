@@ -3,6 +3,7 @@
 mod align;
 mod crew;
 pub(crate) mod driver;
+pub(crate) mod flag;
 mod flow;
 mod keeper;
 mod random;

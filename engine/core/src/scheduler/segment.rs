@@ -435,7 +435,7 @@ impl Segment {
                     session.pass_upstream(node, port as usize, event);
                 }
             }
-            if session.block.nodes[node].take_due() {
+            if session.block.nodes[node].due.take() {
                 wants_more |= self.tick(session, node, Some(end))?;
             }
         }

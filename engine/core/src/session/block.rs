@@ -28,7 +28,7 @@ use crate::{
     graph::{Plan, PlanSegment},
     observe::Counter,
     plugin::instance::{self, Instance},
-    scheduler::{segment::Segment, task::Task},
+    scheduler::{flag::Flag, segment::Segment, task::Task},
 };
 
 /// Bytes of a cache line.
@@ -41,7 +41,7 @@ const MAX_LINES: usize = 8;
 pub(crate) struct SegmentTask {
     pub task: Task<Segment>,
     /// An event or a tick waits for one of its nodes.
-    pub called: AtomicBool,
+    pub called: Flag,
     /// Its root is a source and has said that no frame follows.
     pub finished: AtomicBool,
 }
@@ -333,7 +333,7 @@ impl Block {
             let segment = Segment::new(index, nodes, outlets, inlets);
             block.tasks.push(SegmentTask {
                 task: Task::new(handles::gate(root), root.generation, segment),
-                called: AtomicBool::new(false),
+                called: Flag::default(),
                 finished: AtomicBool::new(false),
             });
         }

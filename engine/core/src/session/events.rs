@@ -1,7 +1,7 @@
 //! Upstream events and ticks: who is to be called, and for what.
 #![forbid(unsafe_code)]
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use levada_abi::{Event, NodeHandle, Status, event};
 
@@ -20,19 +20,16 @@ impl Session {
 
     /// Has the next run of its segment tick a node.
     pub(crate) fn mark_due(&self, node: usize) {
-        self.block.nodes[node].set_due();
+        self.block.nodes[node].due.raise();
         self.mark_called(self.plan.nodes[node].segment);
     }
 
     pub(crate) fn mark_called(&self, segment: usize) {
-        self.block.tasks[segment]
-            .called
-            .store(true, Ordering::Release);
+        self.block.tasks[segment].called.raise();
     }
 
     pub(crate) fn take_called(&self, segment: usize) -> bool {
-        let called = &self.block.tasks[segment].called;
-        called.load(Ordering::Acquire) && called.swap(false, Ordering::AcqRel)
+        self.block.tasks[segment].called.take()
     }
 
     /// Asks for a call of `tick` of a node, which this handle names, at the deadline.

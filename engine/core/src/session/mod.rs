@@ -29,6 +29,7 @@ use crate::{
     observe::{Counter, Report},
     plugin::instance::{Failed, Instance},
     scheduler::{
+        flag::Flag,
         segment::{Fault, Segment},
         task::Claim,
     },
@@ -82,7 +83,7 @@ pub(crate) struct NodeState {
     /// Units that the node itself dropped.
     pub dropped: Counter,
     /// It is to be ticked.
-    due: AtomicBool,
+    pub due: Flag,
 }
 
 impl NodeState {
@@ -92,16 +93,8 @@ impl NodeState {
             unlinked: Counter::default(),
             bytes_copied: Counter::default(),
             dropped: Counter::default(),
-            due: AtomicBool::new(false),
+            due: Flag::default(),
         }
-    }
-
-    pub fn take_due(&self) -> bool {
-        self.due.load(Ordering::Relaxed) && self.due.swap(false, Ordering::AcqRel)
-    }
-
-    pub fn set_due(&self) {
-        self.due.store(true, Ordering::Release);
     }
 }
 
