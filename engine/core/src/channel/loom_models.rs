@@ -105,45 +105,65 @@ fn loom_a_producer_is_woken_when_nobody_takes_any_more() {
     });
 }
 
-/// A producer sends an event between two frames while the consumer takes. Whatever was displaced, the
-/// event comes before the second frame and behind the first, and it comes.
-fn event_keeps_its_place(policy: Policy, capacity: usize) {
-    bounded(3).check(move || {
+/// A producer pushes the frames 0, 1 and so on, and says its number behind each frame but the last, while
+/// the consumer takes. Whatever is displaced, every event comes, between those frames that it was said
+/// between.
+fn events_keep_their_place(policy: Policy, capacity: usize, count: i64, preemptions: usize) {
+    bounded(preemptions).check(move || {
         let (mut outlet, mut inlet) = channel(policy, capacity);
         let thread = thread::spawn(move || {
-            let mut dropped = outlet.push(1, numbered(0, 1));
-            outlet.signal(Event {
-                kind: levada_abi::event::kind::GAP,
-                stream: 0,
-                value: 0,
-            });
-            dropped += outlet.push(1, numbered(1, 1));
+            let mut dropped = 0;
+            for pts in 0..count {
+                dropped += outlet.push(1, numbered(pts as usize, 1));
+                if pts + 1 < count {
+                    outlet.signal(Event {
+                        kind: levada_abi::event::kind::GAP,
+                        stream: pts as u32,
+                        value: pts,
+                    });
+                }
+            }
             outlet.close();
             dropped
         });
+        // Frames, and events as the negative of the frame that follows.
         let mut seen = vec![];
-        while !inlet.is_finished() {
+        let mut take = || {
             let mut frames = vec![];
-            if inlet.take(1, &mut frames).is_some() {
-                seen.push(-1);
-            }
+            let event = inlet.take(1, &mut frames);
             seen.extend(frames.iter().map(|frame| frame.pts));
-            thread::yield_now();
+            seen.extend(event.map(|event| -event.value - 1));
+            event.is_some() || !frames.is_empty()
+        };
+        take();
+        take();
+        let dropped = thread.join().expect("no panic") as i64;
+        while take() {}
+        assert!(inlet.is_finished());
+        let at = |what: i64| seen.iter().position(|seen| *seen == what);
+        for pts in 1..count {
+            let event = at(-pts).expect("no event is lost");
+            let (before, after) = (at(pts - 1), at(pts));
+            assert!(before.is_none_or(|before| before < event), "{seen:?}");
+            assert!(after.is_none_or(|after| event < after), "{seen:?}");
         }
-        let dropped = thread.join().expect("no panic");
-        let whole = [0, -1, 1];
-        assert_eq!(seen, &whole[dropped..], "dropped {dropped}");
+        assert_eq!(seen.len() as i64, 2 * count - 1 - dropped, "{seen:?}");
     });
 }
 
 #[test]
-fn loom_an_event_keeps_its_place_in_a_ring() {
-    event_keeps_its_place(Policy::Block, 2);
+fn loom_events_keep_their_places_in_a_ring() {
+    events_keep_their_place(Policy::Block, 3, 3, 3);
 }
 
 #[test]
-fn loom_an_event_keeps_its_place_where_frames_are_displaced() {
-    event_keeps_its_place(Policy::Latest, 1);
+fn loom_events_keep_their_places_where_one_frame_is_kept() {
+    events_keep_their_place(Policy::Latest, 1, 2, 3);
+}
+
+#[test]
+fn loom_events_keep_their_places_where_frames_are_displaced() {
+    events_keep_their_place(Policy::DropOldest, 2, 3, 3);
 }
 
 /// A keyframe and frames that need it, of which the producer pushes `before` before the consumer begins, and

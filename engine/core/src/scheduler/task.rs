@@ -392,4 +392,69 @@ mod loom_models {
             shared.task.claim_done().expect("done").complete();
         });
     }
+
+    /// What a handle's slot holds, and the memory of the session that its gate leads to.
+    #[derive(Default)]
+    struct Slot {
+        gate: Gate,
+        session: UnsafeCell<u32>,
+    }
+
+    // SAFETY: the gate decides who may access the cell; loom checks that.
+    unsafe impl Sync for Slot {}
+
+    impl Slot {
+        /// Tries, as whoever knows nothing but the handle, to run the task here and now. Returns whether the
+        /// caller must queue it.
+        fn run(&'static self, task: &Task<()>, generation: u32) -> bool {
+            if !self.gate.claim_idle(generation) {
+                return false;
+            }
+            // SAFETY: the claim keeps the session.
+            let session = self.session.with(|session| unsafe { *session });
+            assert_eq!(session, generation, "another session's memory");
+            // SAFETY: the claim that was just won.
+            unsafe { task.claimed() }.finish(false)
+        }
+
+        /// Runs a queued task for the last time, ends its session, and lets another one have the slot.
+        fn end(&'static self, task: &Task<()>) -> Task<()> {
+            task.claim_queued().expect("queued").complete();
+            // SAFETY: the task never runs again.
+            self.session.with_mut(|session| unsafe { *session = 8 });
+            self.gate.shut(8);
+            Task::new(&self.gate, 8, ())
+        }
+    }
+
+    /// A source's thread knows a handle whose session ends, and whose slot is used again.
+    #[test]
+    fn loom_a_stale_handle_claims_nothing() {
+        let mut bounded = loom::model::Builder::new();
+        bounded.preemption_bound = Some(3);
+        bounded.check(|| {
+            let slot: &'static Slot = Box::leak(Box::default());
+            // SAFETY: nobody else knows the slot yet.
+            slot.session.with_mut(|session| unsafe { *session = 7 });
+            let task = Arc::new(Task::new(&slot.gate, 7, ()));
+            let theirs = task.clone();
+            let source = thread::spawn(move || {
+                for _ in 0..2 {
+                    if slot.run(&theirs, 7) {
+                        return Some(slot.end(&theirs));
+                    }
+                }
+                None
+            });
+            let next = task.notify().then(|| slot.end(&task));
+            if let Some(next) = &next {
+                // The next session's source.
+                assert!(!slot.run(next, 8));
+            }
+            let theirs = source.join().expect("no panic");
+            let next = next.or(theirs).expect("it has ended");
+            assert!(!slot.run(&task, 7) && !task.notify(), "stale");
+            assert!(!slot.run(&next, 8) && next.notify());
+        });
+    }
 }
