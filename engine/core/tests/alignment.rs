@@ -6,7 +6,7 @@ use std::{
 };
 
 use levada_engine::{
-    Engine, EngineConfig, Report,
+    Engine, EngineConfig, Report, VirtualEngine,
     graph::{GraphBuilder, Plan, Policy},
     plugin::Registry,
 };
@@ -50,6 +50,45 @@ impl Node for Source {
     }
 }
 
+/// Says at `b` that none comes for long, takes that back, and emits a frame at `a`; an earlier one at `b` a
+/// millisecond later.
+struct Rewinds(bool);
+
+impl Node for Rewinds {
+    const NAME: &'static str = "rewinds";
+    const SUMMARY: &'static str = "Announces a gap, and begins anew";
+    const PORTS: &'static [Port] = &[Port::output("a"), Port::output("b")];
+
+    fn create(_: &Config) -> Result<Self> {
+        Ok(Rewinds(false))
+    }
+
+    fn start(&mut self, ctx: &mut Context) -> Result {
+        ctx.wake();
+        Ok(())
+    }
+
+    fn tick(&mut self, ctx: &mut Context) -> Result {
+        let frame = |pts| Frame::from_bytes(Kind::Data, "frame".into()).with_pts(pts);
+        if std::mem::replace(&mut self.0, true) {
+            ctx.finish();
+            return ctx.emit(1, frame(5));
+        }
+        for kind in [event::kind::GAP, event::kind::FLUSH] {
+            ctx.signal(
+                1,
+                Event {
+                    kind,
+                    stream: event::ALL_STREAMS,
+                    value: 1000,
+                },
+            )?;
+        }
+        ctx.wake_at(ctx.now() + 1_000_000);
+        ctx.emit(0, frame(6))
+    }
+}
+
 /// Lets nothing through.
 struct Swallow;
 
@@ -82,16 +121,28 @@ impl Node for Align {
     }
 }
 
-/// Runs a source that feeds `align.a` by a link of this policy and capacity, and `align.b` through a node
-/// that lets nothing through.
-fn run(policy: Policy, capacity: usize, count: i64) -> (Report, Vec<(usize, i64)>) {
+fn plan(graph: &GraphBuilder) -> Arc<Plan> {
     let plugin = Builtin::new("alignment", "1.0.0")
         .with::<Source>()
+        .with::<Rewinds>()
         .with::<Swallow>()
         .with::<Align>()
         .into_plugin();
     let mut registry = Registry::default();
     registry.add(&plugin);
+    let graph = graph.build(&registry).expect("valid");
+    Arc::new(Plan::new(graph, &registry).expect("planned"))
+}
+
+fn seen(session: u64) -> Vec<(usize, i64)> {
+    let seen = SEEN.lock().expect("no panic");
+    let mine = seen.iter().filter(|(s, ..)| *s == session);
+    mine.map(|(_, port, pts)| (*port, *pts)).collect()
+}
+
+/// Runs a source that feeds `align.a` by a link of this policy and capacity, and `align.b` through a node
+/// that lets nothing through.
+fn run(policy: Policy, capacity: usize, count: i64) -> (Report, Vec<(usize, i64)>) {
     let mut graph = GraphBuilder::new("alignment");
     graph.node("source", "source").param("count", count);
     graph.node("swallow", "swallow");
@@ -100,8 +151,7 @@ fn run(policy: Policy, capacity: usize, count: i64) -> (Report, Vec<(usize, i64)
         .link_with("source -> align.a", Some(policy), Some(capacity))
         .link_with("source -> swallow", Some(Policy::Block), Some(capacity))
         .link_with("swallow -> align.b", Some(Policy::Block), Some(capacity));
-    let graph = graph.build(&registry).expect("valid");
-    let plan = Arc::new(Plan::new(graph, &registry).expect("planned"));
+    let plan = plan(&graph);
     let engine = Engine::start(&EngineConfig::default()).expect("threads");
     let (tell, told) = mpsc::channel();
     let session = engine.start_session(&plan, move |ended| {
@@ -112,12 +162,7 @@ fn run(policy: Policy, capacity: usize, count: i64) -> (Report, Vec<(usize, i64)
         panic!("it stands still: {:#?}", session.report());
     };
     assert_eq!(ended.error, None);
-    let seen = SEEN.lock().expect("no panic");
-    let mine = seen.iter().filter(|(s, ..)| *s == session.id());
-    (
-        ended.report,
-        mine.map(|(_, port, pts)| (*port, *pts)).collect(),
-    )
+    (ended.report, seen(session.id()))
 }
 
 #[test]
@@ -138,4 +183,19 @@ fn every_policy_lets_go_of_what_a_silent_input_holds_up() {
         assert_eq!(seen.len() as u64, 500 - report.links[0].dropped, "{policy}");
         assert!(seen.is_sorted(), "{policy}: {seen:?}");
     }
+}
+
+#[test]
+fn a_flush_takes_back_the_gap_that_was_announced_before_it() {
+    let mut graph = GraphBuilder::new("rewinds");
+    graph.node("source", "rewinds");
+    graph.node("align", "align").sync_by_pts(Duration::ZERO);
+    graph
+        .link("source.a -> align.a")
+        .link("source.b -> align.b");
+    let mut engine = VirtualEngine::new(&EngineConfig::default(), 1);
+    let session = engine.start_session(&plan(&graph), |_| ());
+    let session = session.expect("started");
+    engine.drive();
+    assert_eq!(seen(session.id()), [(1, 5), (0, 6)]);
 }

@@ -90,8 +90,11 @@ impl Segment {
                 let Some(event) = inlet.take_event() else {
                     break;
                 };
-                if event.kind == event::kind::GAP {
-                    inlet.silent_until = inlet.silent_until.max(event.value);
+                match event.kind {
+                    event::kind::GAP => inlet.silent_until = inlet.silent_until.max(event.value),
+                    // What was announced belongs to the past as well.
+                    event::kind::FLUSH => inlet.silent_until = i64::MIN,
+                    _ => {}
                 }
                 done.moved = true;
                 let step = session.plan.nodes[to.node].ports[to.port].step;
