@@ -169,7 +169,8 @@ pub struct NodeVTable {
     /// Makes an instance in `memory` (`state_size` bytes, aligned to `state_align`, its address
     /// fixed for life). On failure the memory counts as unused.
     pub create_at: unsafe extern "C" fn(memory: *mut c_void, config: *const NodeConfig) -> Status,
-    /// Begins work: from here on the node may ingest and set timers. It cannot emit yet.
+    /// Begins work: from here on the node may ingest and set timers. It cannot emit
+    /// yet; events that it sends come before its first frame.
     pub start: unsafe extern "C" fn(node: *mut c_void, ctx: *const Context) -> Status,
     /// Takes a batch at an input port. A frame is the node's once it has emptied the slot; what
     /// lies in the slots on return is the host's: forwarded to `forwards_to` on success (behind

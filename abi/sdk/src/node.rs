@@ -60,7 +60,8 @@ pub trait Node: Send + Sized + 'static {
     /// When the params do not fit together or a resource cannot be had; the session does not start.
     fn create(config: &Config) -> Result<Self>;
 
-    /// Begins work; from here on the node may ingest and set timers. It cannot emit yet.
+    /// Begins work; from here on the node may ingest and set timers. It cannot emit
+    /// yet; events that it sends come before its first frame.
     ///
     /// # Errors
     /// Ends the session.

@@ -153,6 +153,7 @@ fn run(links: &[(&str, &str, &str)], source: &str) -> (Report, Vec<i64>) {
     let plugin = Builtin::new("in-band", "1.0.0")
         .with::<Ticking>()
         .with::<Threaded>()
+        .with::<Late>()
         .with::<Pass<0>>()
         .with::<Pass<1>>()
         .with::<Sink>()
@@ -237,4 +238,44 @@ fn no_policy_loses_an_event_or_lets_a_frame_overtake_one() {
             assert_eq!(arrived + dropped, FRAMES as u64, "{told}");
         }
     }
+}
+
+/// Sends a gap before anything else.
+struct Late;
+
+impl Node for Late {
+    const NAME: &'static str = "late";
+    const SUMMARY: &'static str = "Says at its start when its first frame comes";
+    const PORTS: &'static [Port] = &[Port::output("out")];
+
+    fn create(_: &Config) -> Result<Self> {
+        Ok(Late)
+    }
+
+    fn start(&mut self, ctx: &mut Context) -> Result {
+        let gap = Event {
+            kind: event::kind::GAP,
+            stream: event::ALL_STREAMS,
+            value: 5,
+        };
+        ctx.signal(0, gap)?;
+        assert!(ctx.emit(0, numbered(5)).is_err(), "not yet");
+        ctx.wake();
+        Ok(())
+    }
+
+    fn tick(&mut self, ctx: &mut Context) -> Result {
+        ctx.finish();
+        ctx.emit(0, numbered(5))
+    }
+}
+
+#[test]
+fn what_a_node_says_at_its_start_comes_first() {
+    let links = [
+        ("source", "light", "block"),
+        ("light", "heavy", "block"),
+        ("heavy", "sink", "block"),
+    ];
+    assert_eq!(run(&links, "late").1, [-2, 5]);
 }

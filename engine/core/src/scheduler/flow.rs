@@ -141,7 +141,7 @@ impl Segment {
     }
 
     /// Sends on what a call emitted.
-    fn flush(
+    pub(super) fn flush(
         &mut self,
         session: &Arc<Session>,
         node: usize,

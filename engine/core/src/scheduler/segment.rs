@@ -136,12 +136,14 @@ impl Segment {
         self.watches.get_mut(local)
     }
 
-    pub fn start_node(&mut self, session: &Session, local: usize) -> Result<(), Fault> {
+    /// Starts a node; all that its outputs lead to have started.
+    pub fn start_node(&mut self, session: &Arc<Session>, local: usize) -> Result<(), Fault> {
         let node = session.plan.segments[self.index].nodes[local];
-        // With room for no frame, a node cannot emit before all others have started.
+        // With room for no frame, a node cannot emit before all others have started. It may send events.
         let mut outputs = Outputs::new(&session.plan, node, 0);
         let started = self.nodes[local].start(&mut Calls::new(&mut outputs));
-        started.map_err(|Failed(status)| Fault { node, status })
+        started.map_err(|Failed(status)| Fault { node, status })?;
+        self.flush(session, node, &mut outputs)
     }
 
     /// Stops and destroys all nodes, and counts what still waited; the session is over.

@@ -241,7 +241,7 @@ impl Session {
         }
     }
 
-    fn create_nodes(&self, claims: &mut [Claim<'_, Segment>]) -> Result<(), Fault> {
+    fn create_nodes(self: &Arc<Self>, claims: &mut [Claim<'_, Segment>]) -> Result<(), Fault> {
         for (index, claim) in claims.iter_mut().enumerate() {
             for &node in &self.plan.segments[index].nodes {
                 let instance = self.create_node(node);
