@@ -399,7 +399,13 @@ impl Segment {
                 return Ok(false);
             }
             let status = self.call(session, local, |node, calls| node.tick(calls))?;
-            if status != Status::AGAIN || session.is_source_finished(node) {
+            // A source that was asked to end is not to go on; what others hold is still to come.
+            let is_over = if session.plan.nodes[node].is_source {
+                session.is_source_finished(node)
+            } else {
+                session.is_aborted()
+            };
+            if status != Status::AGAIN || is_over {
                 return Ok(false);
             }
             // Most ticks are alone, and need no look at the clock.
