@@ -101,13 +101,16 @@ impl Session {
             Next::Done
         });
         match next {
+            // The claim may be all that keeps the session for the caller.
             Next::Done => {
+                let session = self.clone();
                 claim.complete();
-                self.segment_has_ended();
+                session.segment_has_ended();
             }
             next => {
                 if claim.finish(next == Next::Again) {
-                    self.queue(segment);
+                    let session = self.clone();
+                    session.queue(segment);
                 }
             }
         }
@@ -261,7 +264,10 @@ impl Drop for Given<'_> {
             self.session.engine_panicked(self.segment);
         }
         if self.claim.take().is_some_and(|claim| claim.finish(false)) {
-            self.session.queue(self.segment);
+            // The claim was all that kept the session. It lives until its segment is queued, from when on
+            // another thread may run it to the end.
+            let session = Arc::clone(self.session);
+            session.queue(self.segment);
         }
     }
 }
