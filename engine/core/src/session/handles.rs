@@ -84,7 +84,8 @@ pub(super) fn gate(handle: NodeHandle) -> &'static Gate {
 /// Makes a reserved handle name a node.
 pub(crate) fn bind(handle: NodeHandle, session: &Arc<Session>, node: usize) {
     if let Some(slot) = slot(handle.slot) {
-        slot.node.store(node as u32, Ordering::Relaxed);
+        // Release, with the Acquire in `with`: who sees this node sees that the generation has moved on.
+        slot.node.store(node as u32, Ordering::Release);
         slot.claimed
             .store(Arc::as_ptr(session).cast_mut(), Ordering::Release);
         slot.session.store(Some(session.clone()));
@@ -136,7 +137,8 @@ pub(crate) fn claim<R>(handle: NodeHandle, f: impl FnOnce(&Arc<Session>, usize) 
     let session = slot.claimed.load(Ordering::Acquire);
     // SAFETY: the gate opens under this generation only after `bind`, and the session keeps its
     // handles, and so the reference in `slot.session` that this one borrows, until no task of its own
-    // is claimed. It is not dropped here.
+    // is claimed or queued. Who gives the claim back has a reference of its own from then on. This one is
+    // not dropped here.
     let session = ManuallyDrop::new(unsafe { Arc::from_raw(session) });
     Some(f(&session, slot.node.load(Ordering::Relaxed) as usize))
 }
