@@ -297,7 +297,7 @@ typedef struct LevadaNodeVTable {
      * failure the memory counts as unused. */
     LevadaStatus (*create_at)(void *memory, const LevadaNodeConfig *config);
     /* Begins work: from here on the node may ingest and set timers. It cannot emit yet; events
-       that it sends come before its first frame. */
+     * that it sends come before its first frame. */
     LevadaStatus (*start)(void *node, const LevadaContext *ctx);
     /* Takes a batch at an input port. A frame is the node's once it has emptied the slot; what lies
      * in the slots on return is forwarded on success, and released and counted on failure. */
