@@ -3,7 +3,8 @@
 //! *Segments.* A segment is a set of nodes that one task runs inline, each call following from the
 //! one before. A light node joins the segment that all its inputs come from; a source, a node fed by
 //! several segments or by a feedback link, one whose inputs are aligned, and a heavy or blocking node
-//! begin a segment of their own (the latter two stay alone in it). So every segment has one root, and
+//! begin a segment of their own (the latter two stay alone in it), and so does what would make one
+//! longer than [`MAX_INLINE`]. So every segment has one root, and
 //! only a root has inputs from outside.
 //!
 //! *Feedback.* A feedback link is a channel even where producer and consumer are in one segment. It
@@ -65,6 +66,10 @@ mod deadlock;
 /// Frames a source may hand in ahead of the engine, at least. Where all its links state less than
 /// they would have by default, few frames are to wait, and its ring follows them.
 const MIN_INGRESS: usize = 16;
+
+/// Nodes of a segment. The calls of nodes that emit lie on one stack, one on the other, and it may be that
+/// of a thread which is not the engine's.
+const MAX_INLINE: usize = 128;
 
 /// How a graph will run. Made once, shared by all sessions of the graph.
 pub struct Plan {
@@ -539,6 +544,7 @@ fn segment(graph: &Graph, types: &[Arc<NodeType>], nodes: &mut [PlanNode]) -> Ve
         let joined = feeders
             .next()
             .filter(|first| feeders.all(|other| other == *first))
+            .filter(|s| segments[*s].nodes.len() < MAX_INLINE)
             .filter(|s| class == Class::Light && segments[*s].class == Class::Light);
         let segment = joined.unwrap_or_else(|| {
             segments.push(PlanSegment {
