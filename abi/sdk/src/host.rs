@@ -141,10 +141,11 @@ impl Host {
         }
         // Which slots the host emptied is plain to see, so its count need not be believed.
         frames.retain(|frame| !frame.is_empty_slot());
-        match (frames.is_empty(), taken < 0) {
-            (true, _) => Ok(()),
-            (false, true) => Err(Refused::Gone),
-            (false, false) => Err(Refused::Full),
+        match Status(taken) {
+            _ if frames.is_empty() => Ok(()),
+            Status::INVALID => Err(Refused::Invalid),
+            status if status.is_ok() => Err(Refused::Full),
+            _ => Err(Refused::Gone),
         }
     }
 
@@ -306,7 +307,8 @@ impl<'a> Context<'a> {
     /// [gap](abi::event::kind::GAP)) at an output port, behind what was emitted there so far.
     ///
     /// # Errors
-    /// When the port is no output, the kind is another, or this call has sent 256 already.
+    /// When the port is no output, the kind is another, no session has such a stream (they are fewer than
+    /// 256), or this call has sent 256 already.
     pub fn signal(&mut self, port: usize, event: abi::Event) -> Result {
         // SAFETY: the context and the event are valid during the call.
         let status = unsafe { (self.call.signal)(self.call.call, port as u32, &raw const event) };
@@ -314,8 +316,9 @@ impl<'a> Context<'a> {
             s if s.is_ok() => Ok(()),
             Status::FULL => Err(Error::new("a call sends at most 256 events downstream")),
             _ => Err(Error::new(format_args!(
-                "port {port} is no output of this node, or event {:#x} is neither flush nor gap",
-                event.kind
+                "port {port} is no output of this node, or event {:#x} of stream {} is no flush or gap of a \
+                 stream that a session can have",
+                event.kind, event.stream
             ))),
         }
     }
