@@ -50,5 +50,17 @@ pub mod kind {
     }
 }
 
+/// Streams that a session can have, numbered from 0.
+pub const MAX_STREAMS: u32 = 256;
+
+impl Event {
+    /// Whether a node may send it in order with its frames: a flush or a gap, of all streams or of one
+    /// that a session can have.
+    #[must_use]
+    pub const fn is_in_band(&self) -> bool {
+        kind::is_in_band(self.kind) && (self.stream == ALL_STREAMS || self.stream < MAX_STREAMS)
+    }
+}
+
 /// The value of [`Event::stream`] that means every stream of the port.
 pub const ALL_STREAMS: u32 = u32::MAX;

@@ -119,8 +119,8 @@ pub struct HostVTable {
     /// they left the graph; they show in the report.
     pub dropped: unsafe extern "C" fn(host: *mut c_void, node: NodeHandle, count: u64),
     /// Sends a downstream event (`FLUSH` or `GAP`) at an output port of a source, from a thread of the
-    /// source's own and in order with what it ingests. `FULL` when the links have no room now, `GONE`
-    /// once the node stops.
+    /// source's own and in order with what it ingests. `FULL` when the links have no room now, `INVALID`
+    /// for another kind or a stream from 256 on, `GONE` once the node stops.
     pub signal: unsafe extern "C" fn(
         host: *mut c_void,
         node: NodeHandle,

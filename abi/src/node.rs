@@ -156,7 +156,7 @@ pub struct Context {
     pub emit: unsafe extern "C" fn(call: *mut c_void, port: u32, frame: *mut Frame) -> Status,
     /// Sends a downstream event ([`FLUSH`](crate::event::kind::FLUSH) or
     /// [`GAP`](crate::event::kind::GAP)) at an output port, behind what was emitted there so far.
-    /// `INVALID` for another kind or a port that is no output; `FULL` beyond 256 in one call.
+    /// `INVALID` for another kind, a stream from 256 on, or a port that is no output; `FULL` beyond 256 in one call.
     pub signal: unsafe extern "C" fn(call: *mut c_void, port: u32, event: *const Event) -> Status,
 }
 

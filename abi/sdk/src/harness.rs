@@ -454,9 +454,7 @@ unsafe extern "C" fn signal(call: *mut c_void, port: u32, event: *const Event) -
     // SAFETY: as in `emit`; the event is valid for the call.
     let (call, event) = unsafe { (&mut *call.cast::<Call>(), *event) };
     let is_output = |p: &&PortDesc| p.direction == direction::OUTPUT;
-    if !abi::event::kind::is_in_band(event.kind)
-        || call.ports.get(port as usize).filter(is_output).is_none()
-    {
+    if !event.is_in_band() || call.ports.get(port as usize).filter(is_output).is_none() {
         return Status::INVALID;
     }
     call.signalled.push((port as usize, event));

@@ -233,7 +233,7 @@ unsafe extern "C" fn signal(
     guarded(Status::FAILED, || {
         // SAFETY: valid for the call.
         let event = unsafe { *event };
-        if !levada_abi::event::kind::is_in_band(event.kind) {
+        if !event.is_in_band() {
             return Status::INVALID;
         }
         handles::with(node, |session, node| match check_thread(session, node) {

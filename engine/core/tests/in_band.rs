@@ -259,6 +259,7 @@ impl Node for Late {
             value: 5,
         };
         ctx.signal(0, gap)?;
+        assert!(ctx.signal(0, Event { stream: 256, ..gap }).is_err());
         assert!(ctx.emit(0, numbered(5)).is_err(), "not yet");
         ctx.wake();
         Ok(())

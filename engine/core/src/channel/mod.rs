@@ -16,7 +16,8 @@
 //! *In-band events* (flush, gap) wait beside the frames, each with the position of the frame that it
 //! precedes, so no policy can drop one and no frame can overtake it. An event is put there before the
 //! frames that follow it, so whoever has taken one of those sees it. Of two of one kind and stream
-//! with no frame left between them the last one stays, which bounds their number by that of the frames.
+//! with no frame left between them the last one stays, which bounds their number by that of the frames,
+//! of the kinds, and of the streams that a session can have.
 //!
 //! *Inter-coded video.* Where a frame was dropped that others need, those that cannot be decoded
 //! without it are dropped as well, up to the next keyframe, and one keyframe is asked for.

@@ -13,6 +13,7 @@ use levada_abi::{Format, StreamInfo, Text};
 pub const MAX_FORMATS: usize = 64;
 /// Streams a session may declare.
 pub const MAX_STREAMS: usize = 256;
+const _: () = assert!(MAX_STREAMS == levada_abi::event::MAX_STREAMS as usize);
 const MAX_NAME: usize = 64;
 const MAX_CONFIG: usize = 4096;
 const MAX_LABEL: usize = 1024;

@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use levada_abi::{Event, Frame, Status, event};
+use levada_abi::{Event, Frame, Status};
 
 use super::spare;
 use crate::graph::Plan;
@@ -131,7 +131,7 @@ impl<'a> Outputs<'a> {
     }
 
     fn signal(&mut self, port: usize, event: Event) -> Status {
-        if !event::kind::is_in_band(event.kind) || self.limit(port).is_none() {
+        if !event.is_in_band() || self.limit(port).is_none() {
             return Status::INVALID;
         }
         let signals = self.emitted().iter().filter(|e| e.then.is_some());
