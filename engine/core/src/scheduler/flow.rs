@@ -108,11 +108,18 @@ impl Segment {
             if status != Status::KEPT && !step.looks {
                 // From now on it is known who may hold what it is given.
                 self.nodes[step.local as usize].look_after();
+            }
+            let out = step.forwards_to as usize;
+            // Who says KEPT and has taken a frame breaks the contract; nobody beyond its run is to see it.
+            let may_have_gaps = status != Status::KEPT || !step.goes_on;
+            if may_have_gaps && !step.looks && step.forwards_to != NONE {
                 let left = close_gaps(frames);
                 frames = &mut frames[..left];
             }
-            let out = step.forwards_to as usize;
             if step.forwards_to != NONE && calls.outputs().left(out) < frames.len() {
+                session.block.nodes[node]
+                    .dropped
+                    .add_shared(frames.len() as u64);
                 return Err(too_many(session, node, out));
             }
             if !untouched {
