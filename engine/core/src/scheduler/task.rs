@@ -393,6 +393,25 @@ mod loom_models {
         });
     }
 
+    /// Whoever runs a task next may be another thread, which learns nothing but that it is queued.
+    #[test]
+    fn loom_a_run_that_is_queued_again_sees_the_last_one() {
+        loom::model(|| {
+            let shared = Shared::new();
+            let other = shared.clone();
+            let thread = thread::spawn(move || {
+                if let Some(claim) = other.task.claim_queued() {
+                    other.look(&claim);
+                    claim.complete();
+                }
+            });
+            let claim = shared.task.claim_idle().expect("idle");
+            shared.look(&claim);
+            assert!(claim.finish(true), "as it asked for");
+            thread.join().expect("no panic");
+        });
+    }
+
     /// What a handle's slot holds, and the memory of the session that its gate leads to.
     #[derive(Default)]
     struct Slot {
