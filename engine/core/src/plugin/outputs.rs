@@ -26,6 +26,10 @@ pub(crate) struct Outputs<'a> {
     node: usize,
     /// Frames that the running call was given.
     batch: usize,
+    /// What the call emitted, as long as that is one frame for a linked port; otherwise empty.
+    one: Frame,
+    /// The port of that frame.
+    port: usize,
     /// The first `used` are what the call emitted, in order; the others are empty.
     list: Vec<Emitted>,
     used: usize,
@@ -38,6 +42,8 @@ impl<'a> Outputs<'a> {
             plan,
             node,
             batch,
+            one: Frame::default(),
+            port: 0,
             list: Vec::new(),
             used: 0,
         }
@@ -53,28 +59,42 @@ impl<'a> Outputs<'a> {
     /// Whether the call emitted nothing.
     #[inline]
     pub fn is_untouched(&self) -> bool {
-        self.used == 0
+        self.used == 0 && self.one.is_empty_slot()
     }
 
-    /// What the call emitted, in order.
-    pub fn emitted(&self) -> &[Emitted] {
-        &self.list[..self.used]
+    /// The frames that the call emitted, port by port in order.
+    pub fn frames(&self) -> impl Iterator<Item = (usize, &Frame)> {
+        let one = std::iter::once((self.port, &self.one)).filter(|(_, one)| !one.is_empty_slot());
+        let listed = self.listed().iter();
+        one.chain(listed.flat_map(|e| e.frames.iter().map(|frame| (e.port, frame))))
     }
 
-    /// The same, to be taken out.
-    pub fn emitted_mut(&mut self) -> &mut [Emitted] {
+    /// Takes the only frame that the call emitted, with its port, where that was all.
+    #[inline]
+    pub fn take_one(&mut self) -> Option<(usize, Frame)> {
+        (!self.one.is_empty_slot()).then(|| (self.port, std::mem::take(&mut self.one)))
+    }
+
+    /// What the call emitted, in order, to be taken out; beside [`Outputs::take_one`].
+    pub fn listed_mut(&mut self) -> &mut [Emitted] {
         &mut self.list[..self.used]
+    }
+
+    fn listed(&self) -> &[Emitted] {
+        &self.list[..self.used]
     }
 
     /// Frames that a port of the node may put out in this call beyond what it emitted.
     pub fn left(&self, port: usize) -> usize {
         let limit = self.limit(port).unwrap_or(0);
-        let emitted = self.emitted().iter().filter(|e| e.port == port);
-        limit.saturating_sub(emitted.map(|e| e.frames.len() + e.unlinked).sum())
+        let one = usize::from(!self.one.is_empty_slot() && self.port == port);
+        let listed = self.listed().iter().filter(|e| e.port == port);
+        limit.saturating_sub(one + listed.map(|e| e.frames.len() + e.unlinked).sum::<usize>())
     }
 
     /// Releases what is left of what the call emitted.
     pub fn clear(&mut self) {
+        self.one = Frame::default();
         for emitted in &mut self.list[..self.used] {
             emitted.frames.clear();
         }
@@ -90,7 +110,11 @@ impl<'a> Outputs<'a> {
 
     /// The part of the list that a port's next frame or event belongs to.
     fn entry(&mut self, port: usize) -> &mut Emitted {
-        let last = self.emitted().iter().rposition(|e| e.port == port);
+        if let Some((port, frame)) = self.take_one() {
+            let at = self.add_entry(port);
+            self.list[at].frames.push(frame);
+        }
+        let last = self.listed().iter().rposition(|e| e.port == port);
         let at = last.filter(|at| self.list[*at].then.is_none());
         let at = at.unwrap_or_else(|| self.add_entry(port));
         &mut self.list[at]
@@ -120,6 +144,10 @@ impl<'a> Outputs<'a> {
             return Status::FULL;
         }
         let is_linked = !self.plan.nodes[self.node].ports[port].links.is_empty();
+        if is_linked && self.is_untouched() {
+            (self.one, self.port) = (std::mem::take(slot), port);
+            return Status::OK;
+        }
         let frame = std::mem::take(slot);
         let entry = self.entry(port);
         if is_linked {
@@ -134,7 +162,7 @@ impl<'a> Outputs<'a> {
         if !event.is_in_band() || self.limit(port).is_none() {
             return Status::INVALID;
         }
-        let signals = self.emitted().iter().filter(|e| e.then.is_some());
+        let signals = self.listed().iter().filter(|e| e.then.is_some());
         if signals.count() >= MAX_SIGNALS {
             return Status::FULL;
         }

@@ -154,7 +154,11 @@ impl Segment {
         node: usize,
         outputs: &mut Outputs,
     ) -> Result<(), Fault> {
-        for emitted in outputs.emitted_mut() {
+        // Most calls emit one frame at most, which has no need of an array.
+        if let Some((port, frame)) = outputs.take_one() {
+            return self.send_out(session, node, port, &mut [frame]);
+        }
+        for emitted in outputs.listed_mut() {
             let unlinked = emitted.unlinked as u64;
             session.block.nodes[node].unlinked.add_shared(unlinked);
             let sent = self.send_out(session, node, emitted.port, &mut emitted.frames);

@@ -144,11 +144,9 @@ pub(crate) fn after(
     outputs: &Outputs,
     left: Option<(usize, &[Frame])>,
 ) -> Result<(), Failed> {
-    let emitted = outputs.emitted().iter();
-    let out = emitted
-        .map(|emitted| (emitted.port, &*emitted.frames))
-        .chain(left)
-        .flat_map(|(port, frames)| frames.iter().map(move |frame| (port, frame)));
+    let left = left.into_iter();
+    let left = left.flat_map(|(port, frames)| frames.iter().map(move |frame| (port, frame)));
+    let out = outputs.frames().chain(left);
     let declared = session.block.nodes[node].bytes_copied.get();
     watch
         .after(session.pool(), declared, out)
