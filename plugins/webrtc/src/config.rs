@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::codec::MediaKind;
+use crate::codec::{Codec, MediaKind};
 use crate::error::PeerError;
 use crate::loss::Loss;
 
@@ -34,6 +34,9 @@ pub struct PeerConfig {
     pub receive_audio: bool,
     /// Offer or agree to receive pictures.
     pub receive_video: bool,
+    /// The codecs that may be agreed on, the preferred one of a kind first: all of them by default. A graph that takes
+    /// or gives only some of them is run with those.
+    pub codecs: Vec<Codec>,
     /// UDP addresses to bind, each a host candidate; port 0 lets the system choose. Empty, the default, means every
     /// address of this machine's interfaces except link-local ones, and 127.0.0.1. At most [`MAX_ADDRESSES`].
     pub addresses: Vec<SocketAddr>,
@@ -59,6 +62,7 @@ impl Default for PeerConfig {
             send_video: true,
             receive_audio: true,
             receive_video: true,
+            codecs: Codec::ALL.to_vec(),
             addresses: Vec::new(),
             socket_buffer_bytes: 4 << 20,
             disconnected_after: Duration::from_secs(5),
@@ -83,6 +87,14 @@ impl PeerConfig {
             MediaKind::Audio => self.receive_audio,
             MediaKind::Video => self.receive_video,
         }
+    }
+
+    /// The codecs of a kind, the preferred one first.
+    pub fn codecs(&self, kind: MediaKind) -> impl Iterator<Item = Codec> + '_ {
+        self.codecs
+            .iter()
+            .copied()
+            .filter(move |codec| codec.kind() == kind)
     }
 
     /// Checks everything that can be checked without a network.
@@ -119,6 +131,18 @@ impl PeerConfig {
                         "ice_servers[{index}] \"{url}\": a URL begins with stun:, stuns:, turn: or turns:"
                     )),
                 }
+            }
+        }
+        for kind in MediaKind::ALL {
+            if (self.sends(kind) || self.receives(kind)) && self.codecs(kind).next().is_none() {
+                problems.push(format!(
+                    "codecs has none for {kind}; name one, or set send_{kind} and receive_{kind} to false"
+                ));
+            }
+        }
+        for (index, codec) in self.codecs.iter().enumerate() {
+            if self.codecs[..index].contains(codec) {
+                problems.push(format!("codecs names {codec} twice; leave one out"));
             }
         }
         if self.addresses.len() > MAX_ADDRESSES {
@@ -173,12 +197,13 @@ mod tests {
                 },
             ],
             socket_buffer_bytes: 1,
+            codecs: vec![Codec::Vp8, Codec::Vp8],
             failed_after: Duration::ZERO,
             ..PeerConfig::default()
         };
         let Err(PeerError::Config { problems }) = config.validate() else {
             panic!("accepted");
         };
-        assert_eq!(problems.len(), 5, "{problems:?}");
+        assert_eq!(problems.len(), 7, "{problems:?}");
     }
 }

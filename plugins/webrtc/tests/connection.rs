@@ -80,6 +80,26 @@ async fn descriptions_are_clean() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_codecs_that_a_side_can_use_are_offered_and_answered() {
+    for offering in [true, false] {
+        let picky = PeerConfig {
+            codecs: vec![Codec::Opus, Codec::H264],
+            ..loopback()
+        };
+        let (a, b) = (side(picky).await, side(loopback()).await);
+        match offering {
+            true => connect(&a, &b).await,
+            false => connect(&b, &a).await,
+        }
+        for side in [&a, &b] {
+            assert_eq!(side.peer.negotiated(MediaKind::Audio), [Codec::Opus]);
+            assert_eq!(side.peer.negotiated(MediaKind::Video), [Codec::H264]);
+        }
+        close(a, b).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_side_does_not_want_is_not_agreed() {
     for offering in [true, false] {
         let shy = PeerConfig {

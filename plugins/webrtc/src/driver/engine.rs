@@ -73,9 +73,9 @@ pub(super) fn rtp_codec(codec: Codec) -> RTCRtpCodec {
 ///
 /// Retransmission streams (RTX) are left out: with them the core never learns that a lost packet came after all and
 /// asks for it again without end. Without them, lost packets are sent again in the stream itself.
-fn media_engine() -> webrtc::error::Result<MediaEngine> {
+fn media_engine(config: &PeerConfig) -> webrtc::error::Result<MediaEngine> {
     let mut engine = MediaEngine::default();
-    for codec in Codec::ALL {
+    for &codec in &config.codecs {
         let payload_type = match codec {
             Codec::Opus => 111,
             Codec::Vp8 => 96,
@@ -155,7 +155,7 @@ pub(super) async fn build(
             cause: error.to_string(),
         }
     };
-    let mut media = media_engine().map_err(failed("codecs"))?;
+    let mut media = media_engine(config).map_err(failed("codecs"))?;
     let registry = interceptors(&mut media).map_err(failed("interceptors"))?;
 
     // Browsers hide their addresses behind names of multicast DNS until a camera is allowed. Where multicast is not

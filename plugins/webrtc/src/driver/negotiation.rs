@@ -54,7 +54,7 @@ impl TokioPeer {
                     MediaKind::Audio => Codec::Opus,
                     MediaKind::Video => video,
                 };
-                let track = Arc::new(local_track(&stream, kind, ssrc, announced));
+                let track = Arc::new(self.local_track(&stream, kind, ssrc, announced));
                 // An answering side takes any direction first: the core matches an offered section only to a
                 // transceiver that does both, and `restrict` then takes away what is not wanted.
                 let direction =
@@ -144,7 +144,8 @@ impl TokioPeer {
         &self,
         negotiation: &mut Negotiation,
     ) -> webrtc::error::Result<String> {
-        self.add_media(negotiation, true, Codec::Vp8).await?;
+        self.add_media(negotiation, true, self.preferred_video(None))
+            .await?;
         let offer = self.connection.create_offer(None).await?;
         let sdp = offer.sdp.clone();
         self.connection.set_local_description(offer).await?;
@@ -157,7 +158,7 @@ impl TokioPeer {
         offer: &str,
     ) -> webrtc::error::Result<String> {
         let description = RTCSessionDescription::offer(offer.to_owned())?;
-        let video = sdp::preferred_video(offer).unwrap_or(Codec::Vp8);
+        let video = self.preferred_video(Some(offer));
         self.add_media(negotiation, false, video).await?;
         self.connection.set_remote_description(description).await?;
         self.restrict(offer).await?;
@@ -174,43 +175,58 @@ impl TokioPeer {
         answer: &str,
     ) -> webrtc::error::Result<()> {
         let description = RTCSessionDescription::answer(answer.to_owned())?;
-        if let Some(video) = sdp::preferred_video(answer)
-            && let Some(sending) = &mut negotiation.sending[MediaKind::Video.index()]
+        let video = self.preferred_video(Some(answer));
+        if let Some(sending) = &mut negotiation.sending[MediaKind::Video.index()]
             && sending.announced != video
         {
             // See `add_media`: the stream was announced with a codec that the other side may not have taken.
             let stream = sending.sender.track().stream_id().await;
-            let track = local_track(&stream, MediaKind::Video, sending.ssrc, video);
+            let track = self.local_track(&stream, MediaKind::Video, sending.ssrc, video);
             sending.sender.replace_track(Arc::new(track)).await?;
             sending.announced = video;
         }
         self.connection.set_remote_description(description).await?;
         self.agreed(negotiation).await
     }
-}
 
-/// A track with one stream, announced with `codec`. Offered with it are all codecs of its kind.
-fn local_track(stream: &str, kind: MediaKind, ssrc: u32, codec: Codec) -> TrackLocalStaticRTP {
-    let others = Codec::ALL
-        .into_iter()
-        .filter(|other| other.kind() == kind && *other != codec);
-    // The core makes one stream of the first entry and takes the codecs to offer from all of them.
-    let codings = std::iter::once(codec)
-        .chain(others)
-        .map(|codec| RTCRtpEncodingParameters {
-            rtp_coding_parameters: RTCRtpCodingParameters {
-                ssrc: Some(ssrc),
-                ..RTCRtpCodingParameters::default()
-            },
-            codec: rtp_codec(codec),
-            ..RTCRtpEncodingParameters::default()
-        })
-        .collect();
-    TrackLocalStaticRTP::new(MediaStreamTrack::new(
-        stream.to_owned(),
-        format!("{stream}-{kind}"),
-        kind.to_string(),
-        kind_of(kind),
-        codings,
-    ))
+    /// The video codec that the other side prefers among ours; without its description, or where there is none, the
+    /// one that we prefer.
+    fn preferred_video(&self, theirs: Option<&str>) -> Codec {
+        let ours: Vec<Codec> = self.config.codecs(MediaKind::Video).collect();
+        theirs
+            .and_then(|sdp| sdp::preferred_video(sdp, &ours))
+            .or_else(|| ours.first().copied())
+            // Nothing is sent or received then.
+            .unwrap_or(Codec::Vp8)
+    }
+
+    /// A track with one stream, announced with `codec`. Offered with it are all codecs of its kind.
+    fn local_track(
+        &self,
+        stream: &str,
+        kind: MediaKind,
+        ssrc: u32,
+        codec: Codec,
+    ) -> TrackLocalStaticRTP {
+        let others = self.config.codecs(kind).filter(|other| *other != codec);
+        // The core makes one stream of the first entry and takes the codecs to offer from all of them.
+        let codings = std::iter::once(codec)
+            .chain(others)
+            .map(|codec| RTCRtpEncodingParameters {
+                rtp_coding_parameters: RTCRtpCodingParameters {
+                    ssrc: Some(ssrc),
+                    ..RTCRtpCodingParameters::default()
+                },
+                codec: rtp_codec(codec),
+                ..RTCRtpEncodingParameters::default()
+            })
+            .collect();
+        TrackLocalStaticRTP::new(MediaStreamTrack::new(
+            stream.to_owned(),
+            format!("{stream}-{kind}"),
+            kind.to_string(),
+            kind_of(kind),
+            codings,
+        ))
+    }
 }

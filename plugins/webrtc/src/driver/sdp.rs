@@ -62,12 +62,15 @@ pub(super) fn sections(sdp: &str) -> Vec<Section> {
     sections
 }
 
-/// The video codec that the description prefers among ours.
-pub(super) fn preferred_video(sdp: &str) -> Option<Codec> {
+/// The video codec that the description prefers among `ours`.
+pub(super) fn preferred_video(sdp: &str, ours: &[Codec]) -> Option<Codec> {
     sections(sdp)
         .into_iter()
         .filter(|section| section.kind == Some(MediaKind::Video))
-        .find_map(|section| section.codecs.first().map(|(_, codec)| *codec))
+        .find_map(|section| {
+            let mut codecs = section.codecs.iter().map(|(_, codec)| *codec);
+            codecs.find(|codec| ours.contains(codec))
+        })
 }
 
 #[cfg(test)]
@@ -87,7 +90,9 @@ mod tests {
         assert_eq!(sections[1].mid, "1");
         assert_eq!(sections[1].codecs, [(103, Codec::H264), (96, Codec::Vp8)]);
         assert_eq!(sections[2].kind, None);
-        assert_eq!(preferred_video(OFFER), Some(Codec::H264));
+        assert_eq!(preferred_video(OFFER, &Codec::ALL), Some(Codec::H264));
+        assert_eq!(preferred_video(OFFER, &[Codec::Vp8]), Some(Codec::Vp8));
+        assert_eq!(preferred_video(OFFER, &[Codec::Opus]), None);
     }
 
     #[test]
