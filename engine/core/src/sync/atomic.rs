@@ -21,6 +21,8 @@ macro_rules! atomic {
             value: $inner,
         }
 
+        // The standard types have all of these; what stands for them here need not be used whole.
+        #[allow(dead_code)]
         impl $(<$of>)? $name $(<$of>)? {
             pub fn new(value: $value) -> Self {
                 Self {
@@ -71,6 +73,7 @@ macro_rules! atomic {
 
 macro_rules! counting {
     ($name:ident, $value:ty) => {
+        #[allow(dead_code)]
         impl $name {
             pub fn fetch_add(&self, value: $value, order: Ordering) -> $value {
                 self.value().fetch_add(value, order)
