@@ -133,20 +133,25 @@ impl<'a> Outputs<'a> {
         self.used - 1
     }
 
+    #[inline]
     fn emit(&mut self, port: usize, slot: &mut Frame) -> Status {
-        if self.limit(port).is_none() {
+        let Some(limit) = self.limit(port) else {
             return Status::INVALID;
-        }
+        };
         if slot.is_empty_slot() {
             return Status::OK;
         }
-        if self.left(port) == 0 {
-            return Status::FULL;
-        }
         let is_linked = !self.plan.nodes[self.node].ports[port].links.is_empty();
-        if is_linked && self.is_untouched() {
+        if self.is_untouched() && is_linked && limit > 0 {
             (self.one, self.port) = (std::mem::take(slot), port);
             return Status::OK;
+        }
+        self.emit_more(port, slot, is_linked)
+    }
+
+    fn emit_more(&mut self, port: usize, slot: &mut Frame, is_linked: bool) -> Status {
+        if self.left(port) == 0 {
+            return Status::FULL;
         }
         let frame = std::mem::take(slot);
         let entry = self.entry(port);

@@ -148,6 +148,7 @@ impl Segment {
     }
 
     /// Sends on what a call emitted.
+    #[inline]
     pub(super) fn flush(
         &mut self,
         session: &Arc<Session>,
@@ -158,6 +159,15 @@ impl Segment {
         if let Some((port, frame)) = outputs.take_one() {
             return self.send_out(session, node, port, &mut [frame]);
         }
+        self.flush_list(session, node, outputs)
+    }
+
+    fn flush_list(
+        &mut self,
+        session: &Arc<Session>,
+        node: usize,
+        outputs: &mut Outputs,
+    ) -> Result<(), Fault> {
         for emitted in outputs.listed_mut() {
             let unlinked = emitted.unlinked as u64;
             session.block.nodes[node].unlinked.add_shared(unlinked);
@@ -173,6 +183,7 @@ impl Segment {
     }
 
     /// Sends a batch out at an output port, over all its links.
+    #[inline]
     pub(super) fn send_out(
         &mut self,
         session: &Arc<Session>,
@@ -180,11 +191,27 @@ impl Segment {
         port: usize,
         frames: &mut [Frame],
     ) -> Result<(), Fault> {
+        let targets = &*session.plan.nodes[node].ports[port].targets;
+        if let &[Target { link, to }] = targets
+            && let To::Step(step) = to
+        {
+            session.block.passed[link].add(frames.len() as u64);
+            return self.push_in(session, step, frames);
+        }
+        self.send_to_all(session, node, targets, frames)
+    }
+
+    fn send_to_all(
+        &mut self,
+        session: &Arc<Session>,
+        node: usize,
+        targets: &[Target],
+        frames: &mut [Frame],
+    ) -> Result<(), Fault> {
         if frames.is_empty() {
             return Ok(());
         }
         let count = frames.len() as u64;
-        let targets = &*session.plan.nodes[node].ports[port].targets;
         if targets.is_empty() {
             session.block.nodes[node].unlinked.add_shared(count);
         }
