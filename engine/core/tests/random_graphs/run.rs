@@ -172,6 +172,7 @@ pub fn on_threads(spec: &Spec) -> Verdict {
     let config = EngineConfig {
         workers: spec.workers,
         blocking: spec.blocking,
+        audio_lane: spec.lane,
         ..EngineConfig::default()
     };
     let engine = Engine::start(&config).expect("the system has threads left");

@@ -29,9 +29,9 @@ impl<const COST: usize> Node for Ticker<COST> {
     const NAME: &'static str = ["ticker-light", "ticker-heavy", "ticker-blocking"][COST];
     const SUMMARY: &'static str = "Emits frames when it is called";
     const PORTS: &'static [Port] = &[
-        Port::output("out0").max_out(4),
-        Port::output("out1"),
-        Port::output("out2"),
+        Port::output("out0").formats("audio/f32").max_out(4),
+        Port::output("out1").formats("audio/f32"),
+        Port::output("out2").formats("audio/f32"),
     ];
     const PARAMS: &'static [Param] = params![
         integer("burst", 1).range(0.0, 4.0),
@@ -113,9 +113,9 @@ impl<const COST: usize> Node for Handed<COST> {
     const NAME: &'static str = ["handed-light", "handed-heavy", "handed-blocking"][COST];
     const SUMMARY: &'static str = "Hands frames in";
     const PORTS: &'static [Port] = &[
-        Port::output("out0"),
-        Port::output("out1"),
-        Port::output("out2"),
+        Port::output("out0").formats("audio/f32"),
+        Port::output("out1").formats("audio/f32"),
+        Port::output("out2").formats("audio/f32"),
     ];
     const PARAMS: &'static [Param] = params![
         integer("count", 100),

@@ -1,6 +1,6 @@
 //! [`Spec`]: a random graph as plain data, how it is drawn, and the graph it stands for.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use levada_engine::{
     graph::{GraphBuilder, ParamValue, Plan, Policy},
@@ -23,6 +23,8 @@ pub struct Spec {
     /// Threads of the engine, where it has some.
     pub workers: usize,
     pub blocking: usize,
+    /// Whether sound, which all of it is, has threads of its own.
+    pub lane: bool,
     /// Seed of the virtual clock, where it has one.
     pub seed: u64,
 }
@@ -44,6 +46,8 @@ pub struct NodeSpec {
     pub params: Vec<(&'static str, ParamValue)>,
     /// Outputs that links may take from.
     outputs: usize,
+    /// Aligns what comes in, where two links or more come in: within so many steps of the numbers.
+    tolerance: Option<u64>,
 }
 
 impl NodeSpec {
@@ -87,6 +91,9 @@ impl Spec {
             for (name, value) in &node.params {
                 built = built.param(name, value.clone());
             }
+            if let Some(tolerance) = node.tolerance {
+                built.sync_by_pts(Duration::from_nanos(tolerance));
+            }
         }
         for link in &self.links {
             graph.link_with(&link.to_string(), Some(link.policy), Some(link.capacity));
@@ -121,6 +128,9 @@ impl fmt::Display for Spec {
                     ParamValue::Float(number) => write!(f, " {name}={number}")?,
                 }
             }
+            if let Some(tolerance) = node.tolerance {
+                write!(f, " tolerance={tolerance}")?;
+            }
             writeln!(f)?;
         }
         for link in &self.links {
@@ -128,8 +138,8 @@ impl fmt::Display for Spec {
         }
         write!(
             f,
-            "  {:?}, workers {}, blocking {}, virtual seed {}",
-            self.ending, self.workers, self.blocking, self.seed
+            "  {:?}, workers {}, blocking {}, lane for sound {}, virtual seed {}",
+            self.ending, self.workers, self.blocking, self.lane, self.seed
         )
     }
 }
@@ -205,6 +215,7 @@ fn source(length: Length) -> impl Strategy<Value = NodeSpec> {
                 type_name: format!("{kind}-{cost}"),
                 params,
                 outputs: PORTS,
+                tolerance: None,
             }
         })
 }
@@ -230,6 +241,7 @@ fn filter() -> impl Strategy<Value = NodeSpec> {
                 type_name: format!("{kind}-{cost}"),
                 params,
                 outputs: PORTS,
+                tolerance: None,
             }
         },
     )
@@ -243,6 +255,7 @@ fn sink() -> impl Strategy<Value = NodeSpec> {
         type_name: format!("{kind}-{cost}"),
         params: vec![("asks", asks.into())],
         outputs: 0,
+        tolerance: None,
     })
 }
 
@@ -270,13 +283,16 @@ fn node(length: Length) -> impl Strategy<Value = (NodeSpec, [Feeder; PORTS])> {
         3 => sink().boxed(),
     ];
     let spin = prop_oneof![4 => Just(0i64), 1 => 1i64..2000];
-    let spec = (spec, fault(length), spin).prop_map(|(mut spec, fault, spin)| {
-        spec.params.extend(fault);
-        if spin > 0 {
-            spec.params.push(("spin", spin.into()));
-        }
-        spec
-    });
+    let tolerance = prop_oneof![3 => Just(None), 1 => (0u64..4).prop_map(Some)];
+    let spec =
+        (spec, fault(length), spin, tolerance).prop_map(|(mut spec, fault, spin, tolerance)| {
+            spec.params.extend(fault);
+            spec.tolerance = tolerance;
+            if spin > 0 {
+                spec.params.push(("spin", spin.into()));
+            }
+            spec
+        });
     (spec, [feeder(), feeder(), feeder()])
 }
 
@@ -306,6 +322,20 @@ fn join(drawn: Vec<(NodeSpec, [Feeder; PORTS])>) -> (Vec<NodeSpec>, Vec<LinkSpec
             }
         }
     }
+    for (to, node) in nodes.iter_mut().enumerate() {
+        let inputs = links.iter_mut().filter(|link| link.to.0 == to);
+        let inputs: Vec<_> = inputs.map(|link| &mut link.policy).collect();
+        if inputs.len() < 2 {
+            node.tolerance = None;
+        }
+        if node.tolerance.is_some() {
+            // What is to wait for others cannot be displaced by each that comes after it.
+            let latest = inputs
+                .into_iter()
+                .filter(|policy| **policy == Policy::Latest);
+            latest.for_each(|policy| *policy = Policy::DropOldest);
+        }
+    }
     // A node without links is refused, and only sources can be.
     for lone in 0..nodes.len() {
         if !links
@@ -322,6 +352,7 @@ fn join(drawn: Vec<(NodeSpec, [Feeder; PORTS])>) -> (Vec<NodeSpec>, Vec<LinkSpec
                 type_name: "sink-light".into(),
                 params: vec![],
                 outputs: 0,
+                tolerance: None,
             });
         }
     }
@@ -341,8 +372,9 @@ pub fn spec(length: Length) -> impl Strategy<Value = Spec> {
         .boxed(),
         Length::Endless => moment.prop_map(Ending::Stop).boxed(),
     };
-    (nodes, ending, 1usize..4, 1usize..4, any::<u64>()).prop_map(
-        |((first, mut rest), ending, workers, blocking, seed)| {
+    let threads = (1usize..4, 1usize..4, any::<bool>());
+    (nodes, ending, threads, any::<u64>()).prop_map(
+        |((first, mut rest), ending, (workers, blocking, lane), seed)| {
             rest.insert(0, (first, [const { None }; PORTS]));
             let (nodes, links) = join(rest);
             Spec {
@@ -351,6 +383,7 @@ pub fn spec(length: Length) -> impl Strategy<Value = Spec> {
                 ending,
                 workers,
                 blocking,
+                lane,
                 seed,
             }
         },
