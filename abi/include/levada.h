@@ -235,7 +235,8 @@ typedef struct LevadaPortDesc {
     LevadaText name;      /* [a-z0-9_-]+ */
     uint32_t direction;   /* LEVADA_INPUT or LEVADA_OUTPUT */
     uint32_t flags;       /* LEVADA_PORT_* */
-    LevadaText formats;   /* patterns separated by spaces: *, audio/f32 audio/s16, ... */
+    LevadaText formats;   /* patterns separated by spaces, the preferred ones first:
+                           * *, video/vp8 video/h264, audio/f32;rate=8000|48000;channels=1..2 */
     uint32_t forwards_to; /* input: output port for what is left in the slots; LEVADA_NOWHERE */
     uint32_t max_out;     /* output: frames out at most for each input frame, forwarded ones too */
 } LevadaPortDesc;
@@ -276,6 +277,10 @@ typedef struct LevadaNodeConfig {
     uint64_t linked_ports; /* bit n: port n is linked */
     const LevadaHostVTable *host;
     const void *data; /* LevadaNodeTypeDesc.data */
+    /* For each port: the patterns of what it will carry, as in LevadaPortDesc.formats and within them;
+     * empty for one that is not linked. Null when the host negotiates nothing. */
+    const LevadaText *formats;
+    size_t formats_len;
 } LevadaNodeConfig;
 
 /* How a node hands frames on during a call: valid during that call, on its thread only. */
@@ -327,6 +332,9 @@ typedef struct LevadaNodeVTable {
 
 #define LEVADA_TYPE_LIVE 1u /* a source that cannot be paused */
 #define LEVADA_TYPE_PEER 2u /* belongs to one peer: its graph is a template for sessions */
+/* The host may insert it where the ends of a link do not agree: one input, one output; params named
+ * rate, channels, width, height and encoding say what is wanted, 0 keeps what comes in. */
+#define LEVADA_TYPE_CONVERTER 4u
 
 typedef struct LevadaPortList {
     const LevadaPortDesc *ptr;

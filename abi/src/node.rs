@@ -35,6 +35,11 @@ pub mod type_flags {
     pub const LIVE: u32 = 1;
     /// The node belongs to one peer: a graph that contains it is a template for sessions.
     pub const PEER: u32 = 1 << 1;
+    /// The host may insert such a node by itself where the ends of a link do not agree: it has one input
+    /// and one output, and makes of what comes in what its output states. Params named `rate`, `channels`,
+    /// `width`, `height` and `encoding` then say what is wanted; 0 keeps what comes in, where the param
+    /// takes it. A frame that is as wanted already is passed on untouched.
+    pub const CONVERTER: u32 = 1 << 2;
 }
 
 /// The bits of [`PortDesc::flags`].
@@ -59,8 +64,11 @@ pub struct PortDesc {
     pub direction: u32,
     /// Any of [`port_flags`].
     pub flags: u32,
-    /// Patterns of the formats that an input accepts or an output offers, separated by spaces: `*`,
-    /// `audio/*`, `audio/f32 audio/s16`, ...
+    /// Patterns of the formats that an input accepts or an output offers, separated by spaces, the
+    /// preferred ones first: `*`, `audio/*`, `audio/f32 audio/s16`, `audio/f32;rate=48000;channels=1..2`.
+    /// Sound has the keys `rate` and `channels`, pictures `width` and `height`; a value is a number, a range
+    /// `a..b` or alternatives `a|b|c`. A key that is not stated: an input takes any, an output of a filter
+    /// leaves it as it came in, one of a source may give anything.
     pub formats: Text,
     /// Input: number of the output port to which frames that are left in the slots go; [`NOWHERE`]
     /// for a sink.
@@ -142,6 +150,12 @@ pub struct NodeConfig {
     pub host: *const HostVTable,
     /// [`NodeTypeDesc::data`].
     pub data: *const c_void,
+    /// For each port, in the order of the type's ports: the patterns of what it will carry, as in
+    /// [`PortDesc::formats`] and within them; empty for a port that is not linked. Null when the host
+    /// negotiates nothing.
+    pub formats: *const Text,
+    /// Number of those texts.
+    pub formats_len: usize,
 }
 
 /// How a node hands frames on during a call. Valid during that call, on its thread only.

@@ -96,6 +96,7 @@ fn structs() -> String {
     layout!(out: "LevadaNodeConfig" = abi::NodeConfig as NodeConfig {
         size = "size", node = "node", session = "session", name = "name", params = "params",
         params_len = "params_len", linked_ports = "linked_ports", host = "host", data = "data",
+        formats = "formats", formats_len = "formats_len",
     });
     layout!(out: "LevadaContext" = abi::Context as Context {
         call = "call", emit = "emit", signal = "signal",
@@ -184,6 +185,7 @@ fn constants() -> String {
         ("LEVADA_COST_BLOCKING", cost::BLOCKING),
         ("LEVADA_TYPE_LIVE", type_flags::LIVE),
         ("LEVADA_TYPE_PEER", type_flags::PEER),
+        ("LEVADA_TYPE_CONVERTER", type_flags::CONVERTER),
     ] {
         assert_that(&mut out, name, value.into());
     }

@@ -221,6 +221,8 @@ fn create(desc: &NodeTypeDesc, state: *mut c_void, session: u64, params: &[(&str
         linked_ports: !0,
         host: services::host(),
         data: desc.data,
+        formats: std::ptr::null(),
+        formats_len: 0,
     };
     // SAFETY: `state` has room for this state and no other; the config keeps its contract; the
     // vtable lives with the plugin.

@@ -167,6 +167,8 @@ impl<N: Node> Harness<N> {
             linked_ports: u64::MAX,
             host: &raw const HOST,
             data: std::ptr::null(),
+            formats: std::ptr::null(),
+            formats_len: 0,
         };
         // SAFETY: memory and config are as the contract asks.
         let status = unsafe { ((*desc.vtable).create_at)(memory.cast(), &raw const config) };

@@ -51,6 +51,12 @@ pub trait Node: Send + Sized + 'static {
     const LIVE: bool = false;
     /// The node belongs to one peer, so that its graph is a template for sessions.
     const PEER: bool = false;
+    /// The engine may insert a node of this type by itself where the ends of a link do not agree. It has
+    /// one input and one output, and makes of what comes in what its output states. Params named `rate`,
+    /// `channels`, `width`, `height` and `encoding` then say what is wanted, as the output states these
+    /// keys: a value, or 0, where the param takes it, to keep what comes in. A frame that is as wanted
+    /// already stays where it is and goes on untouched.
+    const CONVERTER: bool = false;
     /// Time from a frame's coming in to its going out, beyond the time of the call.
     const LATENCY_NS: u64 = 0;
 
@@ -121,7 +127,13 @@ pub trait Node: Send + Sized + 'static {
 }
 
 pub(crate) const fn type_flags_of<N: Node>() -> u32 {
-    (if N::LIVE { type_flags::LIVE } else { 0 }) | (if N::PEER { type_flags::PEER } else { 0 })
+    (if N::LIVE { type_flags::LIVE } else { 0 })
+        | (if N::PEER { type_flags::PEER } else { 0 })
+        | (if N::CONVERTER {
+            type_flags::CONVERTER
+        } else {
+            0
+        })
 }
 
 /// What a new instance is told: its name, its session and its params.
@@ -176,6 +188,22 @@ impl<'a> Config<'a> {
     #[must_use]
     pub fn is_linked(&self, port: usize) -> bool {
         port < 64 && self.raw.linked_ports & (1 << port) != 0
+    }
+
+    /// What a port will carry, as the engine negotiated it: patterns like those that the port states and
+    /// within them, separated by spaces, as a rule one for each kind of media: `audio/f32;rate=48000`.
+    /// Empty for a port that is not linked, and where nothing was negotiated, as in a trial.
+    ///
+    /// It is a promise about the encoding; a rate or a size that is not stated shows with the first
+    /// frame, and may change between two frames.
+    #[must_use]
+    pub fn formats(&self, port: usize) -> &str {
+        if self.raw.formats.is_null() || port >= self.raw.formats_len {
+            return "";
+        }
+        // SAFETY: so many texts are valid during `create` (contract of `NodeConfig`), which `self` does
+        // not outlive.
+        unsafe { (*self.raw.formats.add(port)).as_str() }
     }
 
     /// The engine's services, to keep.

@@ -298,6 +298,16 @@ fn a_plugin_that_misbehaves_is_refused_before_the_host_opens_it() {
             "node type \"invert\", port 0: forwards to port 1, whose max_out of 0 lets nothing out",
         ),
         (
+            "bad_pattern",
+            edit(
+                &good,
+                "LEVADA_PORT_REQUIRED, LEVADA_TEXT(\"data/*\"), 1,",
+                "0, LEVADA_TEXT(\"audio/f32;rat=1\"), 1,",
+            ),
+            "node type \"invert\", port 0: has formats that cannot be read: the format \"audio/f32;rat=1\" has \
+             the key \"rat\"; those of audio are rate and channels",
+        ),
+        (
             "bad_align",
             edit(&good, "sizeof(void *)", "3"),
             "has a state_align of 3",
@@ -407,6 +417,8 @@ fn run_invert(loaded: &Loaded, payload: &[u8], is_writable: bool) -> Vec<u8> {
         linked_ports: 3,
         host: &raw const HOST,
         data: desc.data,
+        formats: std::ptr::null(),
+        formats_len: 0,
     };
     let ctx = abi::Context {
         call: std::ptr::null_mut(),

@@ -8,7 +8,7 @@ use super::document::{
     picture_in_range, tolerance_in_range,
 };
 use super::link_text::{self, Text};
-use super::model::{Graph, ParamValue, Policy};
+use super::model::{Convert, Graph, ParamValue, Policy};
 use super::problem::{Place, Problem, Problems};
 use super::quote::quote;
 use super::validate::validate;
@@ -128,6 +128,13 @@ impl GraphBuilder {
                 self.document.report(problem);
             }
         }
+        self
+    }
+
+    /// Says whether converters are inserted where the ends of a link do not agree; they are if nothing
+    /// is said.
+    pub fn convert(&mut self, convert: Convert) -> &mut Self {
+        self.document.convert = convert;
         self
     }
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::model::ParamValue;
+use super::model::{Node, ParamValue};
+use super::negotiate;
 
 /// The node types that a graph may use.
 pub trait Catalog {
@@ -15,6 +16,20 @@ pub trait Catalog {
     fn get(&self, type_name: &str) -> Option<&TypeInfo>;
     /// The names of all node types, in the order in which messages list them.
     fn names(&self) -> Vec<&str>;
+
+    /// What a port of a node accepts or offers, where more is known of it than its type states: the
+    /// tracks of a file that one of its params names. Patterns, as in [`PortInfo::formats`].
+    fn port_formats(&self, node: &Node, port: usize) -> Option<Vec<String>> {
+        let _ = (node, port);
+        None
+    }
+
+    /// How to get a converter for an encoding (`video/h264`) that the catalog has none for, as an
+    /// imperative clause. The engine knows no plugin by name; its host may.
+    fn hint(&self, encoding: &str) -> Option<&str> {
+        let _ = encoding;
+        None
+    }
 }
 
 impl Catalog for BTreeMap<String, TypeInfo> {
@@ -44,6 +59,9 @@ pub struct TypeInfo {
     pub params: Vec<ParamInfo>,
     /// What a call of it costs.
     pub cost: Cost,
+    /// Whether the engine may insert it by itself where the ends of a link do not agree: it then has one
+    /// input and one output.
+    pub converter: bool,
     /// Whether it produces frames at a pace that nobody can hold back: a peer, a device.
     pub live: bool,
     /// Time from a frame's coming in to its going out, beyond the time of the call, in ns.
@@ -99,9 +117,11 @@ pub struct PortInfo {
     pub name: String,
     /// Its side.
     pub direction: Direction,
-    /// The formats it accepts or offers, as patterns: `*`, `audio/*`, `video/vp8`. None at all
-    /// means any, like `*`.
+    /// The formats it accepts or offers, as patterns ([`super::Pattern`]), the preferred ones first: `*`,
+    /// `audio/*`, `video/vp8`, `audio/f32;rate=48000`. None at all means any, like `*`.
     pub formats: Vec<String>,
+    /// The output that frames go on to which the node leaves where they are; inputs only.
+    pub forwards_to: Option<usize>,
     /// Whether a graph must link it. Counts for inputs only: an output may stay unlinked.
     pub required: bool,
     /// Whether the node only reads the frames of this port.
@@ -143,42 +163,7 @@ pub enum ParamKind {
     Choice(Vec<String>),
 }
 
-/// Whether two format patterns have a format in common.
-pub(super) fn patterns_meet(a: &str, b: &str) -> bool {
-    if a == "*" || b == "*" {
-        return true;
-    }
-    match (a.split_once('/'), b.split_once('/')) {
-        (Some((a_kind, a_name)), Some((b_kind, b_name))) => {
-            a_kind.eq_ignore_ascii_case(b_kind)
-                && (a_name == "*" || b_name == "*" || a_name.eq_ignore_ascii_case(b_name))
-        }
-        _ => a.eq_ignore_ascii_case(b),
-    }
-}
-
 /// Whether two sets of format patterns have a format in common.
 pub(super) fn formats_meet(a: &[String], b: &[String]) -> bool {
-    a.is_empty() || b.is_empty() || a.iter().any(|a| b.iter().any(|b| patterns_meet(a, b)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_meet_when_one_format_fits_both() {
-        for (a, b, meet) in [
-            ("*", "audio/f32", true),
-            ("audio/*", "audio/f32", true),
-            ("audio/*", "audio/*", true),
-            ("video/vp8", "video/VP8", true),
-            ("video/vp8", "video/h264", false),
-            ("audio/*", "video/*", false),
-            ("audio", "audio/*", false),
-        ] {
-            assert_eq!(patterns_meet(a, b), meet, "{a} and {b}");
-            assert_eq!(patterns_meet(b, a), meet, "{b} and {a}");
-        }
-    }
+    negotiate::meet(a, b)
 }

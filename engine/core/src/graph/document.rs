@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::model::{Limits, ParamValue, Policy, PtsSync};
+use super::model::{Convert, Limits, ParamValue, Policy, PtsSync};
 use super::problem::{Place, Problem, Problems, Source};
 use super::quote::quote;
 use super::units::show_duration;
@@ -36,6 +36,8 @@ pub struct Document {
     pub links: Vec<LinkEntry>,
     /// What it is to keep to.
     pub limits: Limits,
+    /// Whether converters are inserted on links that state nothing else.
+    pub convert: Convert,
     pub(super) problems: Problems,
     /// The file it was read from; `None` for a graph made by code.
     pub(super) source: Option<Arc<Source>>,
@@ -59,6 +61,7 @@ impl Document {
             nodes: Vec::new(),
             links: Vec::new(),
             limits: Limits::default(),
+            convert: Convert::default(),
             problems: Problems::default(),
             source,
             links_place: None,
@@ -179,6 +182,8 @@ pub struct LinkEntry {
     pub capacity: Option<usize>,
     /// Whether it is marked as leading back.
     pub feedback: bool,
+    /// Whether converters are inserted on it, where it states that.
+    pub convert: Option<Convert>,
     /// Where it is written, from the one endpoint to the other.
     pub place: Place,
 }

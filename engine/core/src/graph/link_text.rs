@@ -64,6 +64,7 @@ pub(super) fn chain(text: &Text<'_>) -> Result<Vec<LinkEntry>, Problem> {
             policy: None,
             capacity: None,
             feedback: false,
+            convert: None,
         })
         .collect())
 }

@@ -13,18 +13,20 @@
 //! What must hold:
 //! * This module does no I/O and reads no clock: text in, graph or problems out.
 //! * No text makes it panic, and its memory is bounded by the limits below.
+//! * A [`Graph`] says of each link what it carries, within what its two ends state.
 //! * A [`Graph`] has no cycle without a feedback link, no feedback link without a cycle, no dangling
 //!   link, no input with two links, no unlinked required input, and a value within its range for
 //!   every param of every node.
 #![forbid(unsafe_code)]
 
 mod builder;
-mod carried;
 mod catalog;
 mod document;
+mod format;
 mod limits;
 mod link_text;
 mod model;
+mod negotiate;
 mod parse;
 mod plan;
 mod problem;
@@ -40,7 +42,12 @@ pub use catalog::{Catalog, Cost, Direction, ParamInfo, ParamKind, PortInfo, Type
 pub use document::{
     At, Document, Endpoint, LinkEntry, NodeEntry, ParamEntry, PluginEntry, PluginSource, RawValue,
 };
-pub use model::{Graph, Limits, Link, Node, ParamValue, Policy, PortRef, PtsSync};
+pub(crate) use format::text as format_text;
+pub use format::{Key, MAX_ALTERNATIVES, MAX_PATTERNS, Media, Pattern, Values, parse_patterns};
+pub use model::{
+    Alternative, Convert, FormatChoice, Graph, Inserted, Limits, Link, Node, ParamValue, Policy,
+    PortRef, PtsSync,
+};
 pub use parse::{parse, parse_bytes};
 pub use plan::{Class, Plan, SegmentSummary};
 pub(crate) use plan::{Entry, Need, PlanPort, PlanSegment, Route};

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use super::document::At;
+use super::format::Pattern;
 use super::problem::Place;
 
 /// A valid graph. [`super::validate`] makes it and says what holds of it.
@@ -13,12 +14,16 @@ use super::problem::Place;
 pub struct Graph {
     /// Its name; a graph that states none has that of its file.
     pub name: String,
-    /// Its nodes, in the order in which they were written.
+    /// Its nodes, in the order in which they were written, and behind them those that the engine
+    /// inserted.
     pub nodes: Vec<Node>,
-    /// Its links, in the order in which they were written.
+    /// Its links, in the order in which they were written. One on which something is converted is
+    /// several, one behind the other.
     pub links: Vec<Link>,
     /// What it must keep to.
     pub limits: Limits,
+    /// The encodings that were chosen among several.
+    pub choices: Vec<FormatChoice>,
 }
 
 impl Graph {
@@ -80,8 +85,49 @@ pub struct Node {
     pub params: Vec<(usize, ParamValue)>,
     /// How its inputs are aligned, where they are: with `sync = "pts"`.
     pub sync: Option<PtsSync>,
-    /// Where its name is written.
+    /// Where its name is written; for one that the engine inserted, where the link is.
     pub place: Place,
+    /// Why the engine inserted it; `None` for a node of the file.
+    pub inserted: Option<Inserted>,
+}
+
+/// What the engine inserted a converter for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Inserted {
+    /// The links of the file that it is for, as `node.port -> node.port`.
+    pub links: Vec<String>,
+    /// What comes to it.
+    pub takes: Pattern,
+    /// What it makes.
+    pub gives: Pattern,
+    /// Why the first of the links needs it: what is accepted, and what comes.
+    pub why: String,
+    /// What it costs, in the unit of the engine's table.
+    pub cost: u32,
+    /// What else its link could have been converted to, and what the whole chain would have cost.
+    pub instead: Vec<Alternative>,
+}
+
+/// A format that could have been taken.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Alternative {
+    /// Its media and encoding.
+    pub format: String,
+    /// What the conversions would have cost; `None` where it would not have done.
+    pub cost: Option<u32>,
+}
+
+/// An encoding that was chosen among those that an output offers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FormatChoice {
+    /// The output, as `node.port`.
+    pub port: String,
+    /// What it will send: media and encoding.
+    pub format: String,
+    /// What all conversions of the graph cost.
+    pub cost: u32,
+    /// What else it offers, with what all conversions of the graph would have cost then.
+    pub others: Vec<Alternative>,
 }
 
 /// The inputs of a node are merged in the order of their frames' `pts`, those of feedback links
@@ -107,6 +153,8 @@ pub struct Link {
     /// Whether it leads back to a node that its frames come from. It starts empty, is always a
     /// queue, and does not keep its consumer from ending.
     pub feedback: bool,
+    /// What it carries: one pattern for each encoding, as a rule one for each kind of media. Never none.
+    pub formats: Vec<Pattern>,
     /// Where it is written.
     pub place: Place,
 }
@@ -120,8 +168,19 @@ pub struct PortRef {
     pub port: usize,
 }
 
+/// Whether the engine inserts converters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Convert {
+    /// Where the ends of a link do not agree.
+    #[default]
+    Auto,
+    /// Never: then such a link is a problem.
+    Never,
+}
+
 /// What a link does with a frame that finds it full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// Holds the producer back until there is room; nothing is lost.

@@ -53,7 +53,8 @@ use levada_abi::{NOWHERE, direction, port_flags};
 use serde::Serialize;
 
 use super::{
-    Cost, DEFAULT_CAPACITY, Graph, MAX_CAPACITY, Policy, PortRef, Problem, Problems, limits,
+    Cost, DEFAULT_CAPACITY, Graph, MAX_CAPACITY, Pattern, Policy, PortRef, Problem, Problems,
+    format_text, limits, negotiate,
     steps::{Step, Target},
 };
 use crate::{
@@ -84,6 +85,8 @@ pub struct Plan {
     /// The runs of steps; each step is in one.
     pub(crate) runs: Vec<Range<usize>>,
     pub(crate) block: BlockLayout,
+    /// By node and port: what it will carry, as text.
+    formats: Vec<Box<[String]>>,
 }
 
 /// A bound on frames in channels: index of a channel, and how many frames one may become there.
@@ -251,7 +254,15 @@ impl Plan {
             steps: vec![],
             runs: vec![],
             block: BlockLayout::default(),
+            formats: vec![],
         };
+        let of_node = |node: usize| {
+            let ports = 0..plan.nodes[node].ports.len();
+            ports
+                .map(|port| format_text(&plan.patterns(node, port)))
+                .collect()
+        };
+        plan.formats = (0..plan.nodes.len()).map(of_node).collect();
         plan.add_entries();
         plan.add_steps();
         plan.add_needs()?;
@@ -290,6 +301,31 @@ impl Plan {
             Route::Inline => None,
             Route::Channel(channel) => Some(self.channels[*channel].capacity),
         })
+    }
+
+    /// What a port of a node will carry: patterns within those that it states, one for each encoding and
+    /// as a rule one for each kind of media (`video/h264`). Empty for a port that is not linked, or that is
+    /// not there.
+    #[must_use]
+    pub fn formats(&self, node: &str, port: &str) -> Vec<String> {
+        let nodes = self.graph.nodes.iter();
+        let Some(node) = nodes.into_iter().position(|n| n.name == node) else {
+            return vec![];
+        };
+        let mut ports = self.types[node].info().ports.iter();
+        let port = ports.position(|p| p.name == port);
+        port.map_or(vec![], |port| negotiate::words(&self.patterns(node, port)))
+    }
+
+    /// By port of a node: what it will carry, as text; empty for one that is not linked.
+    pub(crate) fn formats_of(&self, node: usize) -> &[String] {
+        &self.formats[node]
+    }
+
+    fn patterns(&self, node: usize, port: usize) -> Vec<Pattern> {
+        let port = &self.nodes[node].ports[port];
+        let links = port.links.iter().chain(&port.link);
+        negotiate::join(links.flat_map(|link| &self.graph.links[*link].formats))
     }
 
     /// Whether frames come round to a segment at this entry.

@@ -3,7 +3,7 @@
 //! *Memory.* Everything that can hold frames is bounded, so the sum is: each queue, each source's
 //! ring, and the batches that are being worked on, all full of the largest frames that can be there;
 //! the states of the nodes; and what the engine keeps for itself. What a link can carry says which
-//! frames those are (`carried.rs`), and [`PAYLOADS`] how large one is.
+//! frames those are (`negotiate`), and [`PAYLOADS`] how large one is.
 //!
 //! The figures in [`PAYLOADS`] are declarations. Nothing stops a node from making a larger frame, or
 //! from keeping frames and memory of its own beyond a call; what holds in any case is the limit of
@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::plan::Plan;
 use super::quote::quote;
 use super::units::show_duration;
-use super::{TypeInfo, carried};
+use super::{Pattern, TypeInfo};
 
 mod memory;
 
@@ -200,9 +200,11 @@ impl Plan {
         let types: Vec<&TypeInfo> = self.types.iter().map(|t| t.info()).collect();
         let sizes = Sizes {
             plan: self,
-            links: carried::formats(&self.graph, &types)
+            links: self
+                .graph
+                .links
                 .iter()
-                .map(|formats| largest(formats, self.graph.limits.picture))
+                .map(|link| largest(&link.formats, self.graph.limits.picture))
                 .collect(),
         };
         let mut parts = sizes.parts();
@@ -256,10 +258,13 @@ fn sum(parts: impl Iterator<Item = u64>) -> u64 {
 }
 
 /// The largest frame of any of these formats.
-fn largest<'f>(formats: impl IntoIterator<Item = &'f String>, picture: (u32, u32)) -> Frame {
-    let frames = formats.into_iter().map(|format| Frame {
-        bytes: PLACE + block(payload(format, picture)),
-        format: format.clone(),
+fn largest(formats: &[Pattern], picture: (u32, u32)) -> Frame {
+    let frames = formats.iter().map(|pattern| {
+        let format = pattern.bare().to_string();
+        Frame {
+            bytes: PLACE + block(payload(&format, picture)),
+            format,
+        }
     });
     frames.max().unwrap_or_default()
 }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use levada_abi::{
-    NodeTypeDesc, ParamDesc, Plugin, PortDesc, Text, cost, direction, param_kind, port_flags,
-    type_flags,
+    NOWHERE, NodeTypeDesc, ParamDesc, Plugin, PortDesc, Text, cost, direction, param_kind,
+    port_flags, type_flags,
 };
 
 use crate::graph::{
@@ -57,6 +57,7 @@ impl NodeType {
 #[derive(Clone, Default)]
 pub struct Registry {
     types: BTreeMap<String, Arc<NodeType>>,
+    hints: BTreeMap<String, String>,
 }
 
 impl Registry {
@@ -72,6 +73,12 @@ impl Registry {
             }
         }
         hidden
+    }
+
+    /// Says how to get a converter for an encoding (`video/h264`), for graphs that need one and have none:
+    /// an imperative clause, such as `name its plugin: [plugins] h264 = { path = "../plugins/h264" }`.
+    pub fn add_hint(&mut self, encoding: &str, hint: &str) {
+        self.hints.insert(encoding.to_owned(), hint.to_owned());
     }
 
     /// The node type of this name.
@@ -93,6 +100,10 @@ impl Catalog for Registry {
 
     fn names(&self) -> Vec<&str> {
         self.types.keys().map(String::as_str).collect()
+    }
+
+    fn hint(&self, encoding: &str) -> Option<&str> {
+        self.hints.get(encoding).map(String::as_str)
     }
 }
 
@@ -118,6 +129,7 @@ fn describe(plugin: &Plugin, desc: &NodeTypeDesc) -> TypeInfo {
         plugin_version: plugin.version().to_owned(),
         ports: ports.iter().map(describe_port).collect(),
         params: params.iter().map(describe_param).collect(),
+        converter: desc.flags & type_flags::CONVERTER != 0,
         cost: match desc.cost {
             cost::HEAVY => Cost::Heavy,
             cost::BLOCKING => Cost::Blocking,
@@ -137,6 +149,8 @@ fn describe_port(port: &PortDesc) -> PortInfo {
             Direction::Output
         },
         formats: words(port.formats),
+        forwards_to: (port.direction == direction::INPUT && port.forwards_to != NOWHERE)
+            .then_some(port.forwards_to as usize),
         required: port.flags & port_flags::REQUIRED != 0,
         read_only: port.flags & port_flags::READ_ONLY != 0,
     }

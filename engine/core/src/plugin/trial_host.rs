@@ -36,6 +36,8 @@ pub(super) unsafe fn create_and_destroy(types: &[NodeTypeDesc]) {
             linked_ports: u64::MAX,
             host: &raw const HOST,
             data: desc.data,
+            formats: std::ptr::null(),
+            formats_len: 0,
         };
         // SAFETY: the memory has the size and alignment that the type asks for, is at least one
         // byte, and is given back with the same layout; the vtable has been checked.

@@ -12,6 +12,7 @@ use levada_abi::{
 };
 
 use super::error::LoadError;
+use crate::graph::parse_patterns;
 
 const MAX_TYPES: usize = 256;
 const MAX_PORTS: usize = 64;
@@ -211,7 +212,7 @@ unsafe fn node_type(desc: &NodeTypeDesc, place: &str) -> Checked {
     if desc.cost > cost::BLOCKING {
         return fault(place, format!("has an unknown cost {}", desc.cost));
     }
-    if desc.flags & !(type_flags::LIVE | type_flags::PEER) != 0 {
+    if desc.flags & !(type_flags::LIVE | type_flags::PEER | type_flags::CONVERTER) != 0 {
         return fault(place, format!("has unknown flags {:#x}", desc.flags));
     }
     if !desc.state_align.is_power_of_two() || desc.state_align > MAX_ALIGN {
@@ -234,6 +235,18 @@ unsafe fn node_type(desc: &NodeTypeDesc, place: &str) -> Checked {
     for (n, p) in ports.iter().enumerate() {
         // SAFETY: the texts of a port are static (contract).
         unsafe { port(n, p, ports, &mut names, place) }?;
+    }
+    if desc.flags & type_flags::CONVERTER != 0 {
+        let count = |side| ports.iter().filter(|port| port.direction == side).count();
+        let (inputs, outputs) = (count(direction::INPUT), count(direction::OUTPUT));
+        if (inputs, outputs) != (1, 1) {
+            return fault(
+                place,
+                format!(
+                    "is marked as a converter, which has one input and one output, and has {inputs} and {outputs}"
+                ),
+            );
+        }
     }
     names.clear();
     for (n, p) in params.iter().enumerate() {
@@ -284,7 +297,10 @@ unsafe fn port(
     // SAFETY: as the caller vouches.
     unsafe {
         unique(names, name(port.name, &place)?, &place)?;
-        text(port.formats, MAX_TEXT, &place, "list of formats")?;
+        let formats = text(port.formats, MAX_TEXT, &place, "list of formats")?;
+        if let Err(cause) = parse_patterns(formats) {
+            return fault(&place, format!("has formats that cannot be read: {cause}"));
+        }
     }
     if port.direction > direction::OUTPUT {
         let direction = port.direction;

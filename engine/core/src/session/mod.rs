@@ -297,6 +297,8 @@ impl Session {
             .enumerate()
             .filter(is_linked)
             .fold(0, |bits, (port, _)| bits | 1 << port);
+        let formats = self.plan.formats_of(node);
+        let formats: Vec<Text> = formats.iter().map(|text| Text::new(text)).collect();
         let node_type = &self.plan.types[node];
         let config = NodeConfig {
             size: size_of::<NodeConfig>(),
@@ -308,6 +310,8 @@ impl Session {
             linked_ports,
             host: std::ptr::from_ref::<HostVTable>(self.engine.host()),
             data: node_type.desc().data,
+            formats: formats.as_ptr(),
+            formats_len: formats.len(),
         };
         let state = self.block.state(&self.plan.block, node);
         // SAFETY: that memory is this node's alone, the config is as the contract asks, and the session's

@@ -48,6 +48,16 @@ pub fn catalog() -> BTreeMap<String, TypeInfo> {
             .input("in", "video/vp8", true)
             .output("out", "video/i420"),
         node("window").input("in", "video/i420", true),
+        node("wave-source").output("out", "audio/aac"),
+        node("wave-decoder")
+            .converter()
+            .input("in", "audio/aac", true)
+            .output("out", "audio/f32"),
+        node("wave-packer")
+            .converter()
+            .input("in", "audio/f32", true)
+            .output("out", "audio/s24"),
+        node("wave-sink").input("in", "audio/s24", true),
         node("webrtc-source")
             .live()
             .output("audio", AUDIO)
@@ -81,6 +91,7 @@ fn node(name: &str) -> TypeBuilder {
         ports: Vec::new(),
         params: Vec::new(),
         cost: Cost::Light,
+        converter: false,
         live: false,
         latency_ns: 0,
     })
@@ -89,6 +100,11 @@ fn node(name: &str) -> TypeBuilder {
 impl TypeBuilder {
     fn live(mut self) -> Self {
         self.0.live = true;
+        self
+    }
+
+    fn converter(mut self) -> Self {
+        self.0.converter = true;
         self
     }
 
@@ -105,6 +121,7 @@ impl TypeBuilder {
             name: name.into(),
             direction,
             formats: formats.split(' ').map(String::from).collect(),
+            forwards_to: None,
             required,
             read_only: false,
         });

@@ -8,7 +8,7 @@ use crate::graph::link_text::{self, Text, between};
 use crate::graph::model::Policy;
 use crate::graph::quote::{list, nearest, quote};
 
-const KEYS: [&str; 5] = ["from", "to", "policy", "capacity", "feedback"];
+const KEYS: [&str; 6] = ["from", "to", "policy", "capacity", "feedback", "convert"];
 const FORM: &str = "write \"a.out -> b.in\" or { from = \"a.out\", to = \"b.in\" }";
 
 impl Walk {
@@ -76,6 +76,7 @@ impl Walk {
     fn link_table(&mut self, value: Value<'_>) -> Option<Vec<LinkEntry>> {
         let table = self.table(value, "a link", FORM)?;
         let (mut from, mut to, mut policy, mut capacity) = (None, None, None, None);
+        let mut convert = None;
         let mut feedback = Some(false);
         for (key, value) in in_file_order(table) {
             match key.get_ref().as_ref() {
@@ -84,6 +85,7 @@ impl Walk {
                 "policy" => policy = self.policy(value),
                 "capacity" => capacity = self.capacity(value),
                 "feedback" => feedback = self.feedback(value),
+                "convert" => convert = self.convert(value),
                 _ => self.unknown_key(key, "a link", &KEYS, None),
             }
         }
@@ -105,6 +107,7 @@ impl Walk {
             policy,
             capacity,
             feedback,
+            convert,
         }])
     }
 

@@ -18,12 +18,13 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::MAX_FILE_BYTES;
 use super::document::{At, Document, fitting_name, name_problem};
+use super::model::Convert;
 use super::problem::{Place, Problem, Source};
 use super::quote::{list, nearest, quote};
 use super::units::UnitError;
 
 /// The keys of a graph file.
-const KEYS: [&str; 5] = ["name", "links", "plugins", "nodes", "limits"];
+const KEYS: [&str; 6] = ["name", "links", "plugins", "nodes", "limits", "convert"];
 
 /// Reads the text of a graph file; `file_name` is what messages call it.
 ///
@@ -102,6 +103,7 @@ impl Walk {
                     self.links(value);
                 }
                 "limits" => self.limits(value),
+                "convert" => self.document.convert = self.convert(value).unwrap_or_default(),
                 "plugins" => self.plugins(value),
                 "nodes" => self.nodes(value),
                 other => {
@@ -126,6 +128,21 @@ impl Walk {
             self.document.report(problem);
         } else {
             self.document.name = name.value;
+        }
+    }
+
+    /// Whether converters are inserted; `None` where that cannot be read.
+    fn convert(&mut self, value: Value<'_>) -> Option<Convert> {
+        let remedy = "write convert = \"never\" to have none inserted, or leave it out";
+        let convert = self.text(value, "\"convert\"", remedy)?;
+        match convert.value.as_str() {
+            "auto" => Some(Convert::Auto),
+            "never" => Some(Convert::Never),
+            other => {
+                let cause = format!("\"convert\" cannot be {}", quote(other));
+                self.problem(value.span(), cause, remedy);
+                None
+            }
         }
     }
 

@@ -1,10 +1,16 @@
-//! Whether the two ends of a link have a format in common, and what to do if not.
+//! What is to be said where the ends of a link do not agree and nothing can be inserted.
+//!
+//! Links whose ports share nothing by what they state, and that no converter joins, are told at once, with
+//! the other mistakes of a graph. What shows only when the whole graph is negotiated is told then.
 
 use super::Check;
 use crate::graph::catalog::Direction::{Input, Output};
 use crate::graph::catalog::{PortInfo, formats_meet};
 use crate::graph::document::LinkEntry;
-use crate::graph::model::PortRef;
+use crate::graph::format::{Pattern, parse_patterns};
+use crate::graph::model::{Graph, PortRef};
+use crate::graph::negotiate::{Fault, words};
+use crate::graph::problem::Place;
 use crate::graph::quote::{list, quote};
 
 impl Check<'_> {
@@ -15,34 +21,176 @@ impl Check<'_> {
         if formats_meet(&gives.formats, &takes.formats) {
             return;
         }
+        let never = self.is_never_converted(link);
+        if !never && self.converters.join(&gives.formats, &takes.formats) {
+            return;
+        }
         let (from_name, to_name) = (self.port_name(from, gives), self.port_name(to, takes));
-        let (offered, accepted) = (list(&gives.formats, "or"), list(&takes.formats, "or"));
+        let (offered, accepted) = (gives.formats.clone(), takes.formats.clone());
+        let others = self.other_ports(from, to, &offered, false);
+        let remedy = self.ways(others, &offered, &accepted, never, &link.place);
+        self.problem_at(
+            &link.place,
+            format!(
+                "link {}: {to_name} accepts {}, {from_name} offers {}",
+                quote(&format!("{from_name} -> {to_name}")),
+                list(&accepted, "or"),
+                list(&offered, "or")
+            ),
+            remedy,
+        );
+    }
 
-        let mut ways = self.other_ports(from, to);
-        let converters = self.converters(gives, takes);
+    /// Reports what negotiation found.
+    pub(super) fn fault(&mut self, graph: &Graph, fault: &Fault) {
+        match fault {
+            Fault::Pattern(node, port, cause) => {
+                let node = &graph.nodes[*node];
+                let port = self
+                    .catalog
+                    .get(&node.type_name)
+                    .and_then(|t| t.ports.get(*port));
+                self.problem_at(
+                    &node.place,
+                    format!(
+                        "port {} of node type {}: {cause}",
+                        quote(port.map_or("", |port| &port.name)),
+                        quote(&node.type_name)
+                    ),
+                    "correct what the plugin states, or use another node type",
+                );
+            }
+            Fault::Link {
+                link,
+                offered,
+                accepted,
+                several,
+            } => {
+                let entry = self.document.links.get(*link);
+                let never = entry.is_some_and(|entry| self.is_never_converted(entry));
+                let link = &graph.links[*link];
+                let (Some(gives), Some(takes)) = (self.port(link.from), self.port(link.to)) else {
+                    return;
+                };
+                let from_name = self.port_name(link.from, gives);
+                let to_name = self.port_name(link.to, takes);
+                let (offered, accepted) = (words(offered), words(accepted));
+                let others =
+                    self.other_ports(link.from, link.to, &offered, several.is_some() && !never);
+                let (about, remedy) = match several {
+                    None => (
+                        "",
+                        self.ways(others, &offered, &accepted, never, &link.place),
+                    ),
+                    Some("encodings") => (
+                        ", and streams of several encodings cannot be converted on one link",
+                        format!(
+                            "convert them before they come to {}",
+                            quote(&graph.nodes[link.from.node].name)
+                        ),
+                    ),
+                    Some(_) => (
+                        ", and what carries several kinds of media cannot be converted",
+                        match others.as_slice() {
+                            [] => "use a link for each kind of media".to_owned(),
+                            others => format!(
+                                "use a link for each kind of media: {}",
+                                list(others, "and")
+                            ),
+                        },
+                    ),
+                };
+                self.problem_at(
+                    &link.place,
+                    format!(
+                        "link {}: {to_name} accepts {}, {from_name} brings {}{about}",
+                        quote(&format!("{from_name} -> {to_name}")),
+                        list(&accepted, "or"),
+                        list(&offered, "and"),
+                    ),
+                    remedy,
+                );
+            }
+        }
+    }
+
+    /// What can be done about a link that nothing fits.
+    fn ways(
+        &self,
+        mut ways: Vec<String>,
+        offered: &[String],
+        accepted: &[String],
+        never: bool,
+        place: &Place,
+    ) -> String {
+        let read = |formats: &[String]| parse_patterns(&formats.join(" ")).unwrap_or_default();
+        let (from, to) = (read(offered), read(accepted));
+        let chain = self.converters.way(&from, &to);
+        let converters = match chain.len() {
+            0 | 1 => self.single_converters(offered, accepted),
+            _ => Vec::new(),
+        };
         if !converters.is_empty() {
             let converters: Vec<String> = converters.iter().map(|name| quote(name)).collect();
             ways.push(format!(
                 "put a {} node between them",
                 list(&converters, "or")
             ));
+        } else if never && !chain.is_empty() {
+            let chain: Vec<String> = chain.iter().map(|name| quote(name)).collect();
+            ways.push(format!("put nodes between them: {}", list(&chain, "and")));
         }
-        let remedy = match ways.as_slice() {
-            [] => format!("put a node between them that turns {offered} into {accepted}"),
-            ways => list(ways, "or"),
+        if never && !chain.is_empty() {
+            ways.push(match place {
+                Place::Pipeline => "leave out Convert::Never".to_owned(),
+                _ => "remove convert = \"never\"".to_owned(),
+            });
+        }
+        let missing = if chain.is_empty() {
+            self.hints(&from, &to)
+        } else {
+            Vec::new()
         };
-        self.problem_at(
-            &link.place,
-            format!(
-                "link {}: {to_name} accepts {accepted}, {from_name} offers {offered}",
-                quote(&format!("{from_name} -> {to_name}"))
+        match (&missing[..], &ways[..]) {
+            ([], []) => format!(
+                "put a node between them that turns {} into {}",
+                list(offered, "or"),
+                list(accepted, "or")
             ),
-            remedy,
-        );
+            ([], ways) => list(ways, "or"),
+            (missing, []) => list(missing, "and"),
+            (missing, ways) => format!("{}, or {}", list(missing, "and"), list(ways, "or")),
+        }
     }
 
-    /// Links between other ports of the same two nodes that would do, at most two.
-    fn other_ports(&self, from: PortRef, to: PortRef) -> Vec<String> {
+    /// How to get the converters that are missing, where somebody knows: once for each encoding.
+    fn hints(&self, offered: &[Pattern], accepted: &[Pattern]) -> Vec<String> {
+        let (decode, encode) = self.converters.missing(offered, accepted);
+        let what = decode
+            .iter()
+            .map(|p| (*p, "decodes"))
+            .chain(encode.iter().map(|p| (*p, "encodes")));
+        let mut hints = Vec::new();
+        for (pattern, verb) in what {
+            let name = pattern.bare().to_string();
+            if let Some(hint) = self.catalog.hint(&name) {
+                hints.push(format!("no node type here {verb} {name}: {hint}"));
+            }
+        }
+        // Of several encodings that would each do, one is enough.
+        hints.truncate(2);
+        hints
+    }
+
+    /// Links between other ports of the same two nodes that would do, at most two; with
+    /// `convert`, also those that converters join. `offered` is what the output at hand offers.
+    fn other_ports(
+        &self,
+        from: PortRef,
+        to: PortRef,
+        offered: &[String],
+        convert: bool,
+    ) -> Vec<String> {
         let (Some(source), Some(sink)) = (self.types[from.node], self.types[to.node]) else {
             return Vec::new();
         };
@@ -50,10 +198,16 @@ impl Check<'_> {
         let same_sink = source.side(Output).map(|(port, _)| (port, to.port));
         let mut pairs: Vec<(usize, usize)> = same_source
             .chain(same_sink)
+            .filter(|pair| *pair != (from.port, to.port))
             .filter(|(output, input)| {
-                let (output, input) = (&source.ports[*output], &sink.ports[*input]);
-                let mut formats = output.formats.iter();
-                formats.all(|format| formats_meet(std::slice::from_ref(format), &input.formats))
+                let gives = match *output == from.port {
+                    true => offered,
+                    false => &source.ports[*output].formats,
+                };
+                let takes = &sink.ports[*input].formats;
+                let mut each = gives.iter();
+                each.all(|format| formats_meet(std::slice::from_ref(format), takes))
+                    || convert && self.converters.join(gives, takes)
             })
             .collect();
         // A port for this kind of format alone was more likely meant than one for all kinds.
@@ -73,7 +227,7 @@ impl Check<'_> {
 
     /// Node types that turn what one port gives into what another takes. One whose output could
     /// be what goes in (a probe that passes everything on) does not convert.
-    fn converters(&self, gives: &PortInfo, takes: &PortInfo) -> Vec<String> {
+    fn single_converters(&self, offered: &[String], accepted: &[String]) -> Vec<String> {
         let names = self.catalog.names();
         names
             .into_iter()
@@ -85,10 +239,10 @@ impl Check<'_> {
                 let [(_, input)] = inputs.as_slice() else {
                     return false;
                 };
-                formats_meet(&gives.formats, &input.formats)
+                formats_meet(offered, &input.formats)
                     && info.side(Output).any(|(_, output)| {
-                        formats_meet(&output.formats, &takes.formats)
-                            && !formats_meet(&output.formats, &gives.formats)
+                        formats_meet(&output.formats, accepted)
+                            && !formats_meet(&output.formats, offered)
                     })
             })
             .map(str::to_owned)

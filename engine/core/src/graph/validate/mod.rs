@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 
 use super::catalog::{Catalog, TypeInfo};
 use super::document::{Document, NodeEntry};
-use super::model::{Graph, Link, Node};
+use super::model::{Convert, Graph, Link, Node};
+use super::negotiate::{About, Converters, negotiate};
 use super::problem::{Problem, Problems};
 use super::quote::{list, nearest, quote};
 use super::{MAX_LINKS, MAX_NODES};
@@ -39,6 +40,7 @@ pub fn validate(
     let mut check = Check {
         document,
         catalog,
+        converters: Converters::of(catalog),
         types: Vec::new(),
         index: BTreeMap::new(),
         guesses: BTreeMap::new(),
@@ -59,6 +61,8 @@ pub fn validate(
 struct Check<'a> {
     document: &'a Document,
     catalog: &'a dyn Catalog,
+    /// What may be inserted.
+    converters: Converters<'a>,
     /// The type of each node, where it is known.
     types: Vec<Option<&'a TypeInfo>>,
     /// The nodes by name; of two with one name, the first.
@@ -104,6 +108,7 @@ impl<'a> Check<'a> {
                     params: params?,
                     sync: entry.sync.as_ref().map(|sync| sync.value),
                     place: entry.name.place.clone(),
+                    inserted: None,
                 })
             })
             .collect::<Option<Vec<_>>>()?;
@@ -118,6 +123,7 @@ impl<'a> Check<'a> {
                     policy: super::Policy::Block,
                     capacity: super::DEFAULT_CAPACITY,
                     feedback: entry.feedback,
+                    formats: Vec::new(),
                     place: entry.place.clone(),
                 })
             })
@@ -127,9 +133,53 @@ impl<'a> Check<'a> {
             nodes,
             links,
             limits: document.limits.clone(),
+            choices: Vec::new(),
         };
-        self.settle(&mut graph);
-        Some(graph)
+        let live = self.settle(&mut graph);
+        self.negotiated(&graph, &live)
+    }
+
+    /// The graph with what its links carry and with converters; `None` after problems.
+    fn negotiated(&mut self, graph: &Graph, live: &[bool]) -> Option<Graph> {
+        let types: Vec<&TypeInfo> = self.types.iter().copied().collect::<Option<_>>()?;
+        let links = self.document.links.iter();
+        let never: Vec<bool> = links.map(|link| self.is_never_converted(link)).collect();
+        let about = About {
+            types: &types,
+            never: &never,
+            live,
+        };
+        match negotiate(graph, self.catalog, &self.converters, &about) {
+            Ok(negotiated) => (!self.has_too_many(&negotiated)).then_some(negotiated),
+            Err(faults) => {
+                for fault in &faults {
+                    self.fault(graph, fault);
+                }
+                None
+            }
+        }
+    }
+
+    fn is_never_converted(&self, link: &super::LinkEntry) -> bool {
+        link.convert.unwrap_or(self.document.convert) == Convert::Never
+    }
+
+    /// Whether converters make a graph larger than one may be.
+    fn has_too_many(&mut self, graph: &Graph) -> bool {
+        if graph.nodes.len() <= MAX_NODES && graph.links.len() <= MAX_LINKS {
+            return false;
+        }
+        let inserted = graph.nodes.len() - self.document.nodes.len();
+        self.problem_at(
+            &self.document.start(),
+            format!(
+                "with the {inserted} converters that it needs, the graph has {} nodes and {} links",
+                graph.nodes.len(),
+                graph.links.len()
+            ),
+            format!("keep to {MAX_NODES} nodes and {MAX_LINKS} links a graph, or split it"),
+        );
+        true
     }
 
     fn is_too_large(&mut self) -> bool {

@@ -5,12 +5,13 @@
 //! drops what is oldest behind any source: one that blocks holds back the node that is to empty it.
 
 use super::Check;
-use crate::graph::carried::mode;
 use crate::graph::model::{Graph, Policy};
+use crate::graph::negotiate::mode;
 use crate::graph::{DEFAULT_CAPACITY, DEFAULT_PACKET_CAPACITY};
 
 impl Check<'_> {
-    pub(super) fn settle(&self, graph: &mut Graph) {
+    /// Answers by node whether it is a live source or behind one.
+    pub(super) fn settle(&self, graph: &mut Graph) -> Vec<bool> {
         let mut live: Vec<bool> = self
             .types
             .iter()
@@ -42,6 +43,7 @@ impl Check<'_> {
                 false => DEFAULT_CAPACITY,
             });
         }
+        live
     }
 
     fn sends_packets(&self, graph: &Graph, node: usize) -> bool {

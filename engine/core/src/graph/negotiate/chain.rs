@@ -1,0 +1,367 @@
+//! [`Chain`]: the converters between what comes and what is accepted.
+//!
+//! A search (Dijkstra's) over what converters can make, cheapest first, at most [`MAX_CHAIN`] of them, no
+//! type twice. What a converter states of a key and can be told by a param of that name is *free*: it
+//! becomes whatever is wanted further on. So that is settled backwards, from the accepted pattern, once
+//! the way is found, and then forwards, with what comes.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
+
+use super::converter::Converter;
+use super::cost;
+use crate::graph::format::{Key, Pattern, Values};
+use crate::graph::model::ParamValue;
+
+/// The most converters of one chain.
+pub(crate) const MAX_CHAIN: usize = 4;
+/// The most patterns that one search looks at.
+const MAX_LOOKS: usize = 4096;
+
+/// By key.
+type OfKeys<T> = [T; Key::ALL.len()];
+
+/// A converter of a chain.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Step {
+    /// The name of its type.
+    pub type_name: String,
+    pub input: usize,
+    pub output: usize,
+    pub params: Vec<(usize, ParamValue)>,
+    /// What comes to it, and what it makes.
+    pub takes: Pattern,
+    pub gives: Pattern,
+    pub cost: u32,
+}
+
+/// Converters, one behind the other.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Chain {
+    /// One at least.
+    pub steps: Vec<Step>,
+    /// What arrives behind the last: within what is accepted.
+    pub arrives: Pattern,
+    pub cost: u32,
+    /// The accepted pattern, by its place among those that were asked for.
+    pub word: usize,
+}
+
+/// A set of formats on the way, with what is free of it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct State {
+    pattern: Pattern,
+    free: OfKeys<bool>,
+}
+
+/// How a state was reached.
+struct Look {
+    state: State,
+    /// The look before, and the step from there; none for what comes.
+    by: Option<(usize, Hop)>,
+    steps: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Hop {
+    converter: usize,
+    takes: usize,
+    gives: usize,
+}
+
+/// Whether values of a key that come, or that are not known, do for what is accepted.
+///
+/// A size is special: it is seldom known before the first frame, and to scale what a person sees because
+/// it might not fit would be wrong. So where a size is accepted within limits, what may fit does; the node
+/// looks at what comes.
+fn does(key: Key, comes: Option<&Values>, accepted: &Values) -> bool {
+    let is_limit = key.is_side() && accepted.has_range();
+    match comes {
+        None => is_limit,
+        Some(values) => values.is_within(accepted) || (is_limit && values.meet(accepted).is_some()),
+    }
+}
+
+/// Whether what comes does for what is accepted, with no converter.
+pub(super) fn fits(comes: &Pattern, accepted: &Pattern) -> bool {
+    let state = State {
+        pattern: comes.clone(),
+        free: [false; 4],
+    };
+    state.within(accepted).is_some()
+}
+
+impl State {
+    /// What is left of it where it does for `accepted`.
+    fn within(&self, accepted: &Pattern) -> Option<State> {
+        let named = accepted
+            .media()
+            .is_none_or(|m| self.pattern.media() == Some(m))
+            && accepted
+                .encoding()
+                .is_none_or(|e| self.pattern.encoding() == Some(e));
+        let mut state = self.clone();
+        for key in Key::ALL {
+            let (Some(wanted), have) = (accepted.values(key), self.pattern.values(key)) else {
+                continue;
+            };
+            if self.free[key as usize] {
+                let both = have.and_then(|have| have.meet(wanted))?;
+                state.pattern = state.pattern.with(key, Some(both));
+            } else if !does(key, have, wanted) {
+                return None;
+            }
+        }
+        named.then_some(state)
+    }
+
+    /// What a converter makes of it, by these of its patterns.
+    fn after(&self, converter: &Converter<'_>, takes: &Pattern, gives: &Pattern) -> Option<State> {
+        let come = self.within(takes)?;
+        let mut made = State {
+            pattern: gives.clone(),
+            free: [false; 4],
+        };
+        if gives.encoding().is_none() {
+            // `*` and `audio/*` at an output stand for what comes in.
+            let meeting = gives.meet(&come.pattern)?;
+            made.pattern = made.pattern.in_encoding_of(&meeting);
+        } else if !converter.makes_encoding(gives) {
+            return None;
+        }
+        // What makes text of speech is no converter, whatever it says.
+        if come.pattern.media() != made.pattern.media() {
+            return None;
+        }
+        for key in Key::ALL {
+            let Some(stated) = gives.values(key) else {
+                let values = come.pattern.values(key).cloned();
+                made.pattern = made.pattern.with(key, values);
+                made.free[key as usize] = come.free[key as usize];
+                continue;
+            };
+            let settable = converter.settable(key, stated);
+            made.free[key as usize] = settable.is_some();
+            if settable.is_some() {
+                made.pattern = made.pattern.with(key, settable);
+            }
+        }
+        Some(made)
+    }
+}
+
+/// The cheapest chain to each of the accepted patterns that can be reached, the best first: by cost, by
+/// length, by the order of the accepted patterns. With `only_fit`, of converters alone that pass a frame
+/// on untouched where it fits already.
+pub(super) fn chains(
+    converters: &[Converter<'_>],
+    comes: &Pattern,
+    accepted: &[Pattern],
+    only_fit: bool,
+) -> Vec<Chain> {
+    let mut looks = vec![Look {
+        state: State {
+            pattern: comes.clone(),
+            free: [false; 4],
+        },
+        by: None,
+        steps: 0,
+    }];
+    let mut found: Vec<Chain> = Vec::new();
+    let mut seen: HashSet<State> = HashSet::new();
+    let mut waiting = BinaryHeap::from([Reverse((0, 0, 0))]);
+    while let Some(Reverse((_, _, at))) = waiting.pop() {
+        if !seen.insert(looks[at].state.clone()) {
+            continue;
+        }
+        for (word, pattern) in accepted.iter().enumerate() {
+            let is_new = found.iter().all(|chain| chain.word != word);
+            if is_new && looks[at].by.is_some() && looks[at].state.within(pattern).is_some() {
+                found.push(resolve(converters, &looks, at, comes, pattern, word));
+            }
+        }
+        if looks[at].steps == MAX_CHAIN || found.len() == accepted.len() {
+            continue;
+        }
+        for (index, converter) in converters.iter().enumerate() {
+            if way(&looks, at).any(|hop| hop.converter == index) {
+                continue;
+            }
+            for (takes, come) in converter.takes.iter().enumerate() {
+                for (gives, make) in converter.gives.iter().enumerate() {
+                    let from = &looks[at].state;
+                    let Some(state) = from.after(converter, come, make) else {
+                        continue;
+                    };
+                    if looks.len() == MAX_LOOKS {
+                        break;
+                    }
+                    let is_same = from.pattern.is_encoded_as(&state.pattern);
+                    if (only_fit && !is_same) || state == *from || seen.contains(&state) {
+                        continue;
+                    }
+                    let costs = cost_to(converters, &looks, at)
+                        + cost::of_step(&from.pattern, &state.pattern, converter.info.cost);
+                    let hop = Hop {
+                        converter: index,
+                        takes,
+                        gives,
+                    };
+                    let steps = looks[at].steps + 1;
+                    waiting.push(Reverse((costs, steps, looks.len())));
+                    looks.push(Look {
+                        state,
+                        by: Some((at, hop)),
+                        steps,
+                    });
+                }
+            }
+        }
+    }
+    found.sort_by_key(|chain| (chain.cost, chain.steps.len(), chain.word));
+    found
+}
+
+/// The hops to a look, the last one first.
+fn way(looks: &[Look], at: usize) -> impl Iterator<Item = Hop> + '_ {
+    let mut next = looks[at].by;
+    std::iter::from_fn(move || {
+        let (before, hop) = next?;
+        next = looks[before].by;
+        Some(hop)
+    })
+}
+
+/// What the hops to a look cost.
+fn cost_to(converters: &[Converter<'_>], looks: &[Look], at: usize) -> u32 {
+    let mut sum = 0;
+    let mut here = at;
+    while let Some((before, hop)) = looks[here].by {
+        let (from, to) = (&looks[before].state.pattern, &looks[here].state.pattern);
+        sum += cost::of_step(from, to, converters[hop.converter].info.cost);
+        here = before;
+    }
+    sum
+}
+
+/// Settles what was free on the way to a look that does for `accepted`.
+fn resolve(
+    converters: &[Converter<'_>],
+    looks: &[Look],
+    at: usize,
+    comes: &Pattern,
+    accepted: &Pattern,
+    word: usize,
+) -> Chain {
+    let mut hops: Vec<Hop> = way(looks, at).collect();
+    // Backwards: by step and key, what is wanted of its output.
+    let mut wanted: Vec<OfKeys<Option<Values>>> = Vec::with_capacity(hops.len());
+    let mut want = Key::ALL.map(|key| accepted.values(key).cloned());
+    for hop in &hops {
+        let converter = &converters[hop.converter];
+        let (takes, gives) = (&converter.takes[hop.takes], &converter.gives[hop.gives]);
+        wanted.push(want.clone());
+        want = Key::ALL.map(|key| {
+            let further = want[key as usize]
+                .clone()
+                .filter(|_| gives.values(key).is_none());
+            match (further, takes.values(key)) {
+                // The states that were looked at had numbers of both, so the two meet where it counts.
+                (Some(a), Some(b)) => a.meet(b).or(Some(a)),
+                (a, b) => a.or(b.cloned()),
+            }
+        });
+    }
+    hops.reverse();
+    wanted.reverse();
+
+    let mut come = comes.clone();
+    let mut steps = Vec::with_capacity(hops.len());
+    for (hop, want) in hops.iter().zip(&wanted) {
+        let converter = &converters[hop.converter];
+        let (takes, gives) = (&converter.takes[hop.takes], &converter.gives[hop.gives]);
+        // It does for the input, so they meet.
+        let taken = come.meet(takes).unwrap_or_else(|| come.clone());
+        let (made, params) = settle(converter, &taken, gives, want);
+        let cost = cost::of_step(&taken, &made, converter.info.cost);
+        steps.push(Step {
+            type_name: converter.info.name.clone(),
+            input: converter.input,
+            output: converter.output,
+            params,
+            takes: taken,
+            gives: made.clone(),
+            cost,
+        });
+        come = made;
+    }
+    // Each link carries what both its ends state.
+    for at in 1..steps.len() {
+        steps[at - 1].gives = steps[at].takes.clone();
+    }
+    let arrives = come.meet(accepted).unwrap_or(come);
+    if let Some(last) = steps.last_mut() {
+        last.gives = arrives.clone();
+    }
+    let cost = steps.iter().map(|step| step.cost).sum();
+    Chain {
+        steps,
+        arrives,
+        cost,
+        word,
+    }
+}
+
+/// What a converter is told, and what it then makes of what comes.
+fn settle(
+    converter: &Converter<'_>,
+    come: &Pattern,
+    gives: &Pattern,
+    want: &OfKeys<Option<Values>>,
+) -> (Pattern, Vec<(usize, ParamValue)>) {
+    let mut made = match gives.encoding() {
+        Some(_) => gives.clone(),
+        None => gives
+            .clone()
+            .in_encoding_of(&gives.meet(come).unwrap_or_else(|| come.clone())),
+    };
+    let mut chosen = [None; 4];
+    for key in Key::ALL {
+        let comes = come.values(key);
+        let Some(stated) = gives.values(key) else {
+            made = made.with(key, comes.cloned());
+            continue;
+        };
+        let Some(settable) = converter.settable(key, stated) else {
+            continue;
+        };
+        let want = want[key as usize].as_ref();
+        if converter.can_keep(key) && want.is_none_or(|want| does(key, comes, want)) {
+            chosen[key as usize] = Some(0);
+            made = made.with(key, comes.cloned());
+        } else if want.is_some() || converter.must_be_told(key) {
+            let allowed = want
+                .and_then(|want| settable.meet(want))
+                .unwrap_or(settable);
+            let value = allowed.nearest_above(comes.map_or(u32::MAX, Values::max));
+            chosen[key as usize] = Some(value);
+            made = made.with(key, Some(Values::one(value)));
+        } else if let Some(default) = converter.default_of(key).filter(|d| settable.contains(*d)) {
+            made = made.with(key, Some(Values::one(default)));
+        }
+    }
+    let params = converter.params(&chosen, made.encoding());
+    (made, params)
+}
+
+/// Whether anything that comes could be converted to anything that is accepted.
+pub(super) fn is_reachable(
+    converters: &[Converter<'_>],
+    comes: &[Pattern],
+    accepted: &[Pattern],
+) -> bool {
+    let named = comes.iter().filter(|pattern| pattern.encoding().is_some());
+    named
+        .into_iter()
+        .any(|pattern| !chains(converters, pattern, accepted, false).is_empty())
+}
