@@ -44,6 +44,7 @@ pub mod harness;
 mod host;
 mod log;
 mod node;
+pub mod picture;
 mod samples;
 mod side;
 
