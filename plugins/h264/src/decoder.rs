@@ -1,0 +1,299 @@
+//! `h264-decoder`: access units to pictures.
+//!
+//! *Beginning.* Decoding begins at a keyframe. A stream that begins with another unit has one asked for at
+//! once, and again every [`ASK_AGAIN_NS`] for as long as none comes; what comes before it is dropped.
+//!
+//! *Damage.* What cannot be decoded is dropped and counted, and the stream waits for a keyframe, which it
+//! asks for likewise. It never ends the session. The first time is a warning in the log, with the reason
+//! where one is known; the sum is logged at the end. The first picture behind a hole is marked as a
+//! discontinuity.
+//!
+//! *Order.* Each unit gives its picture in the same call, with the unit's `pts`. Only where the stream says
+//! that pictures are not shown in the order in which they come (B slices, as in files) do they wait for
+//! their turn; see `reorder`. WebRTC's streams say that they are in order, and none waits.
+//!
+//! *Size.* It may change at any keyframe: the pictures from there on carry another format.
+//!
+//! *Memory.* The library's is bounded by the size and number of pictures that a stream may refer to, which
+//! are read before it is given a parameter set (`sps`); each picture is copied once into a buffer on loan.
+
+use levada_plugin::{
+    picture::{I420Mut, i420_bytes},
+    prelude::*,
+};
+use tracing::{debug, info, warn};
+
+use crate::{codec, nal, reorder::Reorder, sps, streams::Streams};
+
+/// Time between two requests for a keyframe, ns.
+const ASK_AGAIN_NS: i64 = 500_000_000;
+
+/// Decodes H.264 into I420.
+///
+/// **Inputs** `in`: `video/h264`, an access unit in Annex B a frame. **Outputs** `out`: `video/i420`, tightly
+/// packed; `pts`, duration and stream are the unit's. Each picture is copied once, out of the library's
+/// memory. **Params** none. **Events** from `out`: a keyframe request is taken, because raw pictures are all
+/// keyframes. **Example** `"browser.video -> decode -> mirror"` with `decode = { type = "h264-decoder" }`.
+pub struct H264Decoder {
+    name: String,
+    streams: Streams<Stream>,
+    /// Units and pictures that were dropped.
+    dropped: u64,
+}
+
+struct Stream {
+    /// Made for the first unit that is worth decoding.
+    codec: Option<codec::Decoder>,
+    order: Reorder,
+    /// Whether decoding begins with the next keyframe.
+    is_waiting: bool,
+    /// When a keyframe was asked for last, ns.
+    asked: Option<i64>,
+    /// The parameter set that was judged last, and whether its pictures can be decoded.
+    sps: Vec<u8>,
+    is_fit: bool,
+    /// The format of the input, known to be H.264.
+    input: u32,
+    /// Size and format of the last picture.
+    output: ((u32, u32), u32),
+    /// Counts units, to tell whose picture came out.
+    mark: u64,
+    /// Something is missing before the next picture.
+    has_hole: bool,
+    has_warned: bool,
+}
+
+impl Stream {
+    fn new() -> Stream {
+        Stream {
+            codec: None,
+            order: Reorder::new(),
+            is_waiting: true,
+            asked: None,
+            sps: Vec::new(),
+            is_fit: true,
+            input: 0,
+            output: ((0, 0), 0),
+            mark: 0,
+            has_hole: false,
+            has_warned: false,
+        }
+    }
+
+    /// Looks at a parameter set before the library does.
+    fn judge(&mut self, sps: &[u8]) -> Result<(), sps::Unfit> {
+        if self.sps == sps {
+            return Ok(());
+        }
+        let judged = sps::read(sps);
+        self.is_fit = judged.is_ok();
+        self.sps.clear();
+        self.order.set(judged?);
+        // A malformed one may be of any length, and is not kept.
+        self.sps.extend_from_slice(sps);
+        Ok(())
+    }
+
+    /// Decodes a unit; `Err` says why there is no picture, `Ok(None)` that none was to be.
+    fn decode(&mut self, frame: &Frame, ctx: &mut Context) -> Result<Option<Frame>, String> {
+        let bytes = frame.payload();
+        let unit = nal::look(bytes);
+        if let Some(sps) = unit.sps {
+            self.judge(sps).map_err(|why| format!("{why}"))?;
+        }
+        if !self.is_fit {
+            return Err("its parameter set was refused".into());
+        }
+        let is_keyframe = unit.is_idr || frame.has(flags::KEYFRAME);
+        if self.is_waiting && unit.has_slice && !is_keyframe {
+            return Err("there was no keyframe yet".into());
+        }
+        let codec = match &mut self.codec {
+            Some(codec) => codec,
+            none => none.insert(codec::Decoder::new().map_err(|e| e.to_string())?),
+        };
+        self.mark += 1;
+        let (mark, output) = (self.mark, &mut self.output);
+        let mut picture = None;
+        let is_whole = codec.decode(bytes, mark, |shown| {
+            // What is left of a unit that was given up comes too late.
+            if shown.mark == mark {
+                picture = Some(copy(&shown, output, ctx));
+            }
+        });
+        match picture {
+            _ if !is_whole => Err("it is damaged, or refers to what is missing".into()),
+            Some(Ok(picture)) => {
+                self.is_waiting = false;
+                Ok(Some(
+                    picture
+                        .with_pts(frame.pts())
+                        .with_duration_us(frame.duration_us())
+                        .with_stream(frame.stream()),
+                ))
+            }
+            // The picture is lost, but those that refer to it can be decoded.
+            Some(Err(error)) => Err(error.to_string()),
+            None if unit.has_slice => Err("it gave no picture".into()),
+            None => Ok(None),
+        }
+    }
+
+    fn ask(&mut self, stream: u16, ctx: &Context) {
+        let now = ctx.now();
+        if self.asked.is_none_or(|at| now - at >= ASK_AGAIN_NS) {
+            self.asked = Some(now);
+            let request = Event {
+                kind: event::kind::KEYFRAME_REQUEST,
+                stream: u32::from(stream),
+                value: 0,
+            };
+            ctx.raise(0, request);
+        }
+    }
+}
+
+/// Copies a picture into a buffer on loan, with the format of its size.
+fn copy(
+    shown: &codec::Picture<'_>,
+    output: &mut ((u32, u32), u32),
+    ctx: &Context,
+) -> Result<Frame> {
+    let size = (shown.width, shown.height);
+    let bytes = i420_bytes(size.0, size.1)?;
+    if output.0 != size {
+        let format = ctx.format_id(&Format::video("i420", size.0, size.1))?;
+        *output = (size, format);
+    }
+    let mut loan = ctx.loan(bytes)?;
+    let mut picture = I420Mut::new(loan.as_mut_slice(), size.0, size.1)?;
+    for (plane, (source, stride)) in picture.planes().iter_mut().zip(shown.planes) {
+        plane.copy_from(source, stride)?;
+    }
+    ctx.copied(bytes);
+    Ok(Frame::new(Kind::Video, loan)
+        .with_format_id(output.1)
+        .with_flags(flags::KEYFRAME))
+}
+
+impl H264Decoder {
+    fn take(&mut self, frame: Frame, ctx: &mut Context) -> Result {
+        let id = frame.stream();
+        let mut lost = 0;
+        let stream = self.streams.of(id, Stream::new, |mut gone| {
+            lost = gone.order.clear() as u64;
+        });
+        if stream.input != frame.format_id() || stream.input == 0 {
+            let format = ctx.format(frame.format_id()).unwrap_or_default();
+            if format.encoding != "h264" || format.kind() != Kind::Video {
+                return Err(Error::new(format_args!(
+                    "h264-decoder takes video/h264, an access unit a frame, and not {format}; put the decoder of \
+                     that format here, or mode = \"encoded\" into a source of packets"
+                )));
+            }
+            stream.input = frame.format_id();
+        }
+        match stream.decode(&frame, ctx) {
+            Ok(Some(mut picture)) => {
+                if stream.has_hole || frame.has(flags::DISCONTINUITY) {
+                    picture = picture.with_flags(flags::DISCONTINUITY);
+                }
+                stream.has_hole = false;
+                if !stream.order.push(picture, |frame| ctx.emit(1, frame))? {
+                    lost += 1;
+                    debug!(
+                        node = self.name,
+                        stream = id,
+                        "a picture came too late to be shown"
+                    );
+                }
+            }
+            Ok(None) => {}
+            Err(why) => {
+                lost += 1;
+                stream.has_hole = true;
+                stream.is_waiting = true;
+                stream.ask(id, ctx);
+                if stream.has_warned {
+                    debug!(
+                        node = self.name,
+                        stream = id,
+                        pts_ns = frame.pts(),
+                        why,
+                        "dropped"
+                    );
+                } else {
+                    stream.has_warned = true;
+                    warn!(
+                        node = self.name,
+                        stream = id,
+                        pts_ns = frame.pts(),
+                        "a unit was dropped because {why}; so is what follows, up to the next keyframe. More \
+                         of this stream are only counted"
+                    );
+                }
+            }
+        }
+        if lost > 0 {
+            self.dropped += lost;
+            ctx.dropped(lost);
+        }
+        Ok(())
+    }
+}
+
+impl Node for H264Decoder {
+    const NAME: &'static str = "h264-decoder";
+    const SUMMARY: &'static str = "Decodes H.264 into raw pictures";
+    const PORTS: &'static [Port] = &[
+        Port::input("in").formats("video/h264"),
+        // A timeline that begins again, and the end, let go of all that waited.
+        Port::output("out").formats("video/i420").max_out(4),
+    ];
+    const COST: Cost = Cost::Heavy;
+
+    fn create(config: &Config) -> Result<Self> {
+        Ok(H264Decoder {
+            name: config.name().to_owned(),
+            streams: Streams::new(),
+            dropped: 0,
+        })
+    }
+
+    fn process(&mut self, _port: usize, frames: &mut Frames, ctx: &mut Context) -> Result {
+        frames.drain().try_for_each(|frame| self.take(frame, ctx))
+    }
+
+    fn event(&mut self, _port: usize, event: Event, ctx: &mut Context) -> Result<bool> {
+        if event.kind == event::kind::FLUSH {
+            let streams = self.streams.meant(event.stream);
+            let lost: usize = streams
+                .map(|stream| {
+                    stream.is_waiting = true;
+                    stream.order.clear()
+                })
+                .sum();
+            ctx.dropped(lost as u64);
+        }
+        Ok(event.kind == event::kind::KEYFRAME_REQUEST)
+    }
+
+    fn drain(&mut self, ctx: &mut Context) -> Result {
+        let mut lost = 0;
+        for stream in self.streams.meant(event::ALL_STREAMS) {
+            stream.order.flush(|frame| {
+                // Several streams out of order at once have more than one call may put out.
+                lost += u64::from(ctx.emit(1, frame).is_err());
+                Ok::<(), Error>(())
+            })?;
+        }
+        if lost > 0 {
+            ctx.dropped(lost);
+        }
+        self.dropped += lost;
+        if self.dropped > 0 {
+            info!(node = self.name, units = self.dropped, "dropped in all");
+        }
+        Ok(())
+    }
+}
