@@ -45,8 +45,10 @@ mod host;
 mod log;
 mod node;
 pub mod picture;
+mod sample_clock;
 mod samples;
 mod side;
+mod streams;
 
 pub use buffer::Loan;
 pub use describe::{Param, Port};
@@ -57,7 +59,9 @@ pub use frame::{Frame, Frames, Kind};
 pub use host::{Context, Host, Refused};
 pub use levada_abi::{Event, Plugin, event, flags};
 pub use node::{Config, Cost, Node};
+pub use sample_clock::SampleClock;
 pub use samples::{as_f32, as_f32_mut, as_i16, as_i16_mut};
+pub use streams::Streams;
 
 /// Everything that a plugin's source wants in scope.
 pub mod prelude {
