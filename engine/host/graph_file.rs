@@ -22,7 +22,12 @@ pub struct GraphFile {
 #[must_use]
 pub fn builtin_types() -> Registry {
     let mut registry = Registry::default();
-    for plugin in [levada_basic::plugin(), levada_webrtc::plugin()] {
+    let plugins = [
+        levada_basic::plugin(),
+        levada_opus::plugin(),
+        levada_webrtc::plugin(),
+    ];
+    for plugin in plugins {
         registry.add(&plugin);
     }
     registry
