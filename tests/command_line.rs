@@ -138,6 +138,12 @@ fn check_tells_what_a_session_may_take_and_a_limit_refuses_it_in_run_as_well() {
     }
     let output = run_to_end(&["check", "examples/tone.toml", "--json"], BUILD_LIMIT);
     let plan = report(&output);
+    let carried = plan["links"][0]["formats"][0].as_str();
+    assert!(
+        carried.is_some_and(|c| c.starts_with("audio/f32")),
+        "{plan:#}"
+    );
+    assert_eq!(plan["inserted"], serde_json::json!([]), "{plan:#}");
     let worst = &plan["worst_case"];
     let parts = worst["parts"].as_array().expect("a list of parts");
     let sum: u64 = parts.iter().filter_map(|part| part["bytes"].as_u64()).sum();

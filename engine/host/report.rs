@@ -5,7 +5,8 @@ use std::fmt::Write;
 use levada_engine::{
     Report,
     graph::{
-        Cost, Direction, MemoryKind, MemoryPart, ParamKind, ParamValue, Plan, PortInfo, TypeInfo,
+        Alternative, Cost, Direction, MemoryKind, MemoryPart, ParamKind, ParamValue, Plan,
+        PortInfo, TypeInfo,
         units::{show_duration, show_size, show_size_up},
     },
 };
@@ -131,7 +132,7 @@ pub fn plan(plan: &Plan) -> String {
         ]);
     }
     text.push_str(&table(&rows, 3));
-    let mut rows = vec![row(["link", "carried by"])];
+    let mut rows = vec![row(["link", "carried by", "carries"])];
     for (link, capacity) in graph.links.iter().zip(plan.channel_capacities()) {
         let carried = match capacity {
             None => "a call".to_owned(),
@@ -155,10 +156,79 @@ pub fn plan(plan: &Plan) -> String {
                 plan.port_name(link.to)
             ),
             carried,
+            words(&link.formats, ", "),
         ]);
     }
-    text.push_str(&table(&rows, 2));
+    text.push_str(&table(&rows, 3));
+    text.push_str(&converters(plan));
+    text.push_str(&choices(plan));
     text
+}
+
+fn words<T: ToString>(items: &[T], between: &str) -> String {
+    let words: Vec<String> = items.iter().map(ToString::to_string).collect();
+    words.join(between)
+}
+
+/// The nodes that the engine inserted, and why; nothing without one.
+fn converters(plan: &Plan) -> String {
+    let mut rows = vec![row(["inserted", "turns", "into", "cost", "because"])];
+    for node in &plan.graph().nodes {
+        let Some(inserted) = &node.inserted else {
+            continue;
+        };
+        let mut why = inserted.why.clone();
+        if let [_, others @ ..] = &inserted.links[..]
+            && !others.is_empty()
+        {
+            let _ = write!(why, "; also for {}", others.join(" and "));
+        }
+        if !inserted.instead.is_empty() {
+            let _ = write!(why, "; could have been {}", alternatives(&inserted.instead));
+        }
+        rows.push(vec![
+            node.name.clone(),
+            inserted.takes.to_string(),
+            inserted.gives.to_string(),
+            inserted.cost.to_string(),
+            why,
+        ]);
+    }
+    if rows.len() == 1 {
+        return String::new();
+    }
+    table(&rows, 5)
+}
+
+/// The encodings that were chosen among several, and what the others would have cost; nothing without
+/// one.
+fn choices(plan: &Plan) -> String {
+    let mut rows = vec![row([
+        "output",
+        "sends",
+        "conversions cost",
+        "could have sent",
+    ])];
+    for choice in &plan.graph().choices {
+        rows.push(vec![
+            choice.port.clone(),
+            choice.format.clone(),
+            choice.cost.to_string(),
+            alternatives(&choice.others),
+        ]);
+    }
+    if rows.len() == 1 {
+        return String::new();
+    }
+    table(&rows, 4)
+}
+
+fn alternatives(others: &[Alternative]) -> String {
+    let told = |other: &Alternative| match other.cost {
+        Some(cost) => format!("{} (cost {cost})", other.format),
+        None => format!("{} (no converter)", other.format),
+    };
+    words(&others.iter().map(told).collect::<Vec<_>>(), ", ")
 }
 
 /// How many parts of a session's memory are listed.
@@ -311,9 +381,122 @@ fn direction(port: &PortInfo) -> String {
 
 #[cfg(test)]
 mod tests {
-    use levada_engine::Leak;
+    use levada_engine::{Leak, graph::GraphBuilder, plugin::Registry};
+    use levada_plugin::{Builtin, prelude::*};
 
     use super::*;
+
+    /// A node type that does nothing.
+    macro_rules! node_type {
+        ($name:ident, $text:literal, $ports:expr $(, $const:ident: $type:ty = $value:expr)*) => {
+            struct $name;
+            impl Node for $name {
+                const NAME: &'static str = $text;
+                const SUMMARY: &'static str = "Does nothing";
+                const PORTS: &'static [Port] = $ports;
+                $(const $const: $type = $value;)*
+                fn create(_config: &Config) -> Result<Self> {
+                    Ok($name)
+                }
+            }
+        };
+    }
+
+    node_type!(
+        Camera,
+        "camera",
+        &[Port::output("video").formats("video/vp8 video/h264")]
+    );
+    node_type!(
+        Flip,
+        "flip",
+        &[
+            Port::input("in").formats("video/i420"),
+            Port::output("out").formats("video/i420")
+        ]
+    );
+    node_type!(
+        Screen,
+        "screen",
+        &[Port::input("in").formats("video/h264 video/nv12")]
+    );
+    node_type!(
+        Decoder,
+        "decoder",
+        &[
+            Port::input("in").formats("video/h264"),
+            Port::output("out").formats("video/i420")
+        ],
+        CONVERTER: bool = true,
+        COST: levada_plugin::Cost = levada_plugin::Cost::Heavy
+    );
+    node_type!(
+        Encoder,
+        "encoder",
+        &[
+            Port::input("in").formats("video/i420"),
+            Port::output("out").formats("video/h264")
+        ],
+        CONVERTER: bool = true,
+        COST: levada_plugin::Cost = levada_plugin::Cost::Heavy
+    );
+    node_type!(
+        Pixels,
+        "pixels",
+        &[
+            Port::input("in").formats("video/i420"),
+            Port::output("out").formats("video/nv12")
+        ],
+        CONVERTER: bool = true
+    );
+
+    #[test]
+    fn a_plan_tells_what_links_carry_and_what_was_inserted_and_why() {
+        let plugin = Builtin::new("test", "1.0.0")
+            .with::<Camera>()
+            .with::<Flip>()
+            .with::<Screen>()
+            .with::<Decoder>()
+            .with::<Encoder>()
+            .with::<Pixels>();
+        let mut registry = Registry::default();
+        registry.add(&plugin.into_plugin());
+        let mut graph = GraphBuilder::new("mirror");
+        for (name, of) in [
+            ("camera", "camera"),
+            ("left", "flip"),
+            ("right", "flip"),
+            ("one", "screen"),
+            ("two", "screen"),
+        ] {
+            graph.node(name, of);
+        }
+        graph
+            .link("camera -> left -> one")
+            .link("camera -> right -> two");
+        let graph = graph.build(&registry).expect("a valid graph");
+        let made = Plan::new(graph, &registry).expect("a plan");
+        let text = plan(&made);
+        assert!(
+            text.contains(
+                "left~decoder.out -> right.in      a channel of 8 frames, block   video/i420\n"
+            ),
+            "{text}"
+        );
+        let at = text.find("  inserted").expect("nodes were inserted");
+        let told = "  \
+  inserted       turns        into         cost   because
+  left~decoder   video/h264   video/i420   10     left.in accepts video/i420, camera.video brings video/h264; \
+                    also for camera.video -> right.in
+  one~pixels     video/i420   video/nv12   1      one.in accepts video/h264 or video/nv12, left.out brings \
+                    video/i420; could have been video/h264 (cost 30)
+  two~pixels     video/i420   video/nv12   1      two.in accepts video/h264 or video/nv12, right.out brings \
+                    video/i420; could have been video/h264 (cost 30)
+  output         sends        conversions cost   could have sent
+  camera.video   video/h264   12                 video/vp8 (no converter)
+";
+        assert_eq!(&text[at..], told);
+    }
 
     #[test]
     fn a_leak_is_one_line_that_names_node_type_plugin_buffers_and_bytes() {

@@ -308,6 +308,23 @@ fn a_plugin_that_misbehaves_is_refused_before_the_host_opens_it() {
              the key \"rat\"; those of audio are rate and channels",
         ),
         (
+            "bad_converter",
+            edit(
+                &edit(
+                    &good,
+                    ".cost = LEVADA_COST_LIGHT,",
+                    ".cost = LEVADA_COST_LIGHT, .flags = LEVADA_TYPE_CONVERTER,",
+                ),
+                "{ LEVADA_TEXT(\"out\"), LEVADA_OUTPUT,",
+                "{ LEVADA_TEXT(\"out\"), LEVADA_INPUT,",
+            )
+            .replace(
+                "LEVADA_TEXT(\"data/*\"), 1, 0 }",
+                "LEVADA_TEXT(\"data/*\"), LEVADA_NOWHERE, 0 }",
+            ),
+            "node type \"invert\": is marked as a converter, which has one input and one output, and has 2 and 0",
+        ),
+        (
             "bad_align",
             edit(&good, "sizeof(void *)", "3"),
             "has a state_align of 3",

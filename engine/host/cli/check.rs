@@ -11,8 +11,9 @@ use super::{Outcome, load, print, print_json};
 /// Prints every problem of a graph at once, or how it will run.
 ///
 /// Reads the graph file, builds and loads the plugins that it names, and validates it. Without a
-/// problem it prints the plan: segments, the threads that run them, channels, and what a session may
-/// take at worst: memory, and the latency that the nodes declare.
+/// problem it prints the plan: segments, the threads that run them, channels, what each link carries, the
+/// converters that were inserted and why, and what a session may take at worst: memory, and the latency
+/// that the nodes declare.
 #[derive(Args)]
 pub struct Check {
     /// The graph file.
@@ -43,13 +44,29 @@ pub fn check(args: &Check) -> Outcome {
                 "policy": link.policy,
                 "capacity": capacity,
                 "feedback": link.feedback,
+                "formats": link.formats,
             })
         });
+    let inserted = plan.graph().nodes.iter().filter_map(|node| {
+        let inserted = node.inserted.as_ref()?;
+        Some(json!({
+            "node": node.name,
+            "type": node.type_name,
+            "takes": inserted.takes,
+            "gives": inserted.gives,
+            "cost": inserted.cost,
+            "why": inserted.why,
+            "links": inserted.links,
+            "instead": inserted.instead,
+        }))
+    });
     print_json(&json!({
         "graph": plan.graph().name,
         "template": plan.is_template(),
         "segments": plan.segments().collect::<Vec<_>>(),
         "links": links.collect::<Vec<_>>(),
+        "inserted": inserted.collect::<Vec<_>>(),
+        "choices": plan.graph().choices,
         "limits": {
             "memory": limits.memory.as_ref().map(|limit| limit.value),
             "latency_ns": limits.latency_ns.as_ref().map(|limit| limit.value),
