@@ -132,6 +132,7 @@ impl<C: Codec> Node for Decoder<C> {
         Port::output("out").formats("audio/f32"),
     ];
     const COST: Cost = Cost::Heavy;
+    const CONVERTER: bool = true;
 
     fn create(_config: &Config) -> Result<Self> {
         Ok(Decoder {

@@ -251,6 +251,7 @@ impl Node for H264Decoder {
         Port::output("out").formats("video/i420").max_out(4),
     ];
     const COST: Cost = Cost::Heavy;
+    const CONVERTER: bool = true;
 
     fn create(config: &Config) -> Result<Self> {
         Ok(H264Decoder {

@@ -241,6 +241,7 @@ impl Node for H264Encoder {
             .help("Whether to leave pictures out where the bitrate cannot be kept otherwise"),
     ];
     const COST: Cost = Cost::Heavy;
+    const CONVERTER: bool = true;
 
     fn create(config: &Config) -> Result<Self> {
         let complexity = match config.text("complexity")? {

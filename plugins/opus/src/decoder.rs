@@ -280,7 +280,9 @@ impl Node for Decoder {
     const PORTS: &'static [Port] = &[
         Port::input("in").formats("audio/opus"),
         // What was lost, and the packet behind it.
-        Port::output("out").formats("audio/f32").max_out(2),
+        Port::output("out")
+            .formats("audio/f32;rate=48000|24000|16000|12000|8000;channels=1..2")
+            .max_out(2),
     ];
     const PARAMS: &'static [Param] = &[
         Param::integer("rate", 48_000)
@@ -292,6 +294,7 @@ impl Node for Decoder {
             .help("Channels: 1 or 2, or 0 for as many as the format says"),
     ];
     const COST: Cost = Cost::Heavy;
+    const CONVERTER: bool = true;
 
     fn create(config: &Config) -> Result<Self> {
         // The ranges above keep both inside their types.

@@ -270,7 +270,7 @@ impl Node for Encoder {
     const NAME: &'static str = "opus-encoder";
     const SUMMARY: &'static str = "Encodes samples to Opus packets";
     const PORTS: &'static [Port] = &[
-        Port::input("in").formats("audio/f32"),
+        Port::input("in").formats("audio/f32;rate=48000|24000|16000|12000|8000;channels=1..2"),
         Port::output("out").formats("audio/opus").max_out(MAX_OUT),
     ];
     const PARAMS: &'static [Param] = &[
@@ -295,6 +295,7 @@ impl Node for Encoder {
             .help("How hard to work for the sound: 0 is quickest"),
     ];
     const COST: Cost = Cost::Heavy;
+    const CONVERTER: bool = true;
     const LATENCY_NS: u64 = MAX_PACKET_NS + CODEC_DELAY_NS;
 
     fn create(config: &Config) -> Result<Self> {

@@ -250,9 +250,13 @@ impl Node for Resample {
     const NAME: &'static str = "resample";
     const SUMMARY: &'static str = "Converts samples to another rate and another number of channels";
     const PORTS: &'static [Port] = &[
-        Port::input("in").formats("audio/f32").forwards_to(1),
+        Port::input("in")
+            .formats("audio/f32;rate=8000..192000;channels=1..8")
+            .forwards_to(1),
         // The end of what was before a jump, and the block behind it.
-        Port::output("out").formats("audio/f32").max_out(2),
+        Port::output("out")
+            .formats("audio/f32;rate=8000..192000;channels=1..8")
+            .max_out(2),
     ];
     const PARAMS: &'static [Param] = &[
         Param::integer("rate", 0)
@@ -263,6 +267,7 @@ impl Node for Resample {
             .range(0.0, MAX_CHANNELS as f64)
             .help("Channels, or 0 for as many as come"),
     ];
+    const CONVERTER: bool = true;
     /// At the lowest rate.
     const LATENCY_NS: u64 = rate::REACH as u64 * 1_000_000_000 / RATES.0 as u64;
 
