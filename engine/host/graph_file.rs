@@ -25,6 +25,7 @@ pub fn builtin_types() -> Registry {
     let plugins = [
         levada_basic::plugin(),
         levada_opus::plugin(),
+        levada_video::plugin(),
         levada_webrtc::plugin(),
     ];
     for plugin in plugins {

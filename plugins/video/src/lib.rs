@@ -1,0 +1,33 @@
+//! Node types for raw pictures that come with Levada and are linked into its host: `test-video`, `flip`,
+//! `overlay-text`, `grayscale`, `crop`.
+//!
+//! All work on `video/i420` in memory of the pool, in place where the picture keeps its size; a frame that
+//! another consumer holds as well is copied once before it is edited, which is declared. The size of pictures
+//! may change at any frame.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod crop;
+mod flip;
+mod grayscale;
+pub mod marks;
+mod overlay_text;
+mod template;
+mod test_video;
+#[cfg(test)]
+mod testing;
+mod text;
+
+use levada_plugin::{Builtin, Plugin};
+
+/// Describes the plugin.
+#[must_use]
+pub fn plugin() -> Plugin {
+    Builtin::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+        .with::<test_video::TestVideo>()
+        .with::<flip::Flip>()
+        .with::<overlay_text::OverlayText>()
+        .with::<grayscale::Grayscale>()
+        .with::<crop::Crop>()
+        .into_plugin()
+}
