@@ -319,13 +319,18 @@ pub fn node_type(info: &TypeInfo) -> String {
     } else {
         ""
     };
+    let converter = if info.converter {
+        "; a converter: inserted where the ends of a link do not agree"
+    } else {
+        ""
+    };
     let held = match info.latency_ns {
         0 => String::new(),
         ns => format!("; holds a frame for {}", show_duration(ns)),
     };
     let _ = writeln!(
         text,
-        "  plugin {} {}; {cost}{live}{held}",
+        "  plugin {} {}; {cost}{live}{converter}{held}",
         info.plugin, info.plugin_version
     );
     let mut rows = vec![row(["port", "", "formats"])];

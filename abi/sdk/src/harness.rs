@@ -124,6 +124,23 @@ impl<N: Node> Harness<N> {
     /// # Errors
     /// What `create` or `start` answered, or a param that the type does not declare.
     pub fn new(params: &[(&str, Value)]) -> Result<Self> {
+        Self::with_formats(params, &[])
+    }
+
+    /// The same, in a graph whose links carry `formats`: patterns for each port, by its name, as
+    /// [`Config::formats`](crate::Config::formats) answers them; `""` for those that are not named.
+    ///
+    /// # Errors
+    /// As [`Harness::new`], or a port that the type does not have.
+    pub fn with_formats(params: &[(&str, Value)], formats: &[(&str, &str)]) -> Result<Self> {
+        let mut carried = vec![Text::EMPTY; N::PORTS.len()];
+        for (name, patterns) in formats {
+            // SAFETY: names of ports are static text.
+            let is_it = |port: &crate::Port| unsafe { port.0.name.as_str() } == *name;
+            let port = N::PORTS.iter().position(is_it);
+            let port = port.ok_or_else(|| Error::new(format_args!("no port \"{name}\"")))?;
+            carried[port] = Text::new(patterns);
+        }
         let desc = Glue::<N>::DESC;
         let mut values: Vec<ParamValue> = N::PARAMS.iter().map(|p| p.0.default).collect();
         for (name, value) in params {
@@ -167,8 +184,8 @@ impl<N: Node> Harness<N> {
             linked_ports: u64::MAX,
             host: &raw const HOST,
             data: std::ptr::null(),
-            formats: std::ptr::null(),
-            formats_len: 0,
+            formats: carried.as_ptr(),
+            formats_len: carried.len(),
         };
         // SAFETY: memory and config are as the contract asks.
         let status = unsafe { ((*desc.vtable).create_at)(memory.cast(), &raw const config) };

@@ -206,6 +206,14 @@ impl<'a> Config<'a> {
         unsafe { (*self.raw.formats.add(port)).as_str() }
     }
 
+    /// Whether a port will carry this encoding, such as `video/h264`, by what was
+    /// [negotiated](Config::formats).
+    #[must_use]
+    pub fn carries(&self, port: usize, encoding: &str) -> bool {
+        let mut words = self.formats(port).split_ascii_whitespace();
+        words.any(|word| word.split(';').next() == Some(encoding))
+    }
+
     /// The engine's services, to keep.
     #[must_use]
     pub fn host(&self) -> Host {

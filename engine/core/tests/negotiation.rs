@@ -50,7 +50,10 @@ impl Node for Camera {
         note(config, 2);
         Ok(Camera {
             sent: 0,
-            encoding: config.formats(0).trim_start_matches("video/").to_owned(),
+            encoding: match config.carries(0, "video/h264") {
+                true => "h264".to_owned(),
+                false => "vp8".to_owned(),
+            },
             host: config.host(),
         })
     }
@@ -267,4 +270,45 @@ fn a_registry_tells_the_hints_of_its_host() {
     registry.add_hint("video/av1", "name its plugin");
     assert_eq!(registry.hint("video/av1"), Some("name its plugin"));
     assert_eq!(registry.hint("video/h264"), None);
+}
+
+/// Does nothing, and says what it was told.
+struct Told(String);
+
+impl Node for Told {
+    const NAME: &'static str = "told";
+    const SUMMARY: &'static str = "Says what it was told";
+    const PORTS: &'static [Port] = &[Port::output("audio"), Port::output("video")];
+
+    fn create(config: &Config) -> Result<Self> {
+        let carries = [
+            config.carries(1, "video/h264"),
+            config.carries(1, "video/h2"),
+        ];
+        Ok(Told(format!(
+            "{:?} {:?} {carries:?}",
+            config.formats(0),
+            config.formats(1)
+        )))
+    }
+
+    fn drain(&mut self, _ctx: &mut Context) -> Result {
+        Err(Error::new(&self.0))
+    }
+}
+
+#[test]
+fn a_harness_tells_a_node_what_its_ports_carry() {
+    let video = "data/* video/h264;width=64";
+    let told = levada_plugin::harness::Harness::<Told>::with_formats(&[], &[("video", video)]);
+    let said = told
+        .expect("a node")
+        .drain()
+        .expect_err("it says what it was told");
+    assert_eq!(
+        said.to_string(),
+        r#""" "data/* video/h264;width=64" [true, false]"#
+    );
+    let wrong = levada_plugin::harness::Harness::<Told>::with_formats(&[], &[("text", "data/*")]);
+    assert!(wrong.is_err_and(|error| error.to_string() == "no port \"text\""));
 }

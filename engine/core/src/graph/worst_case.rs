@@ -19,7 +19,7 @@ use serde::Serialize;
 use super::plan::Plan;
 use super::quote::quote;
 use super::units::show_duration;
-use super::{Pattern, TypeInfo};
+use super::{Key, Pattern, TypeInfo, Values};
 
 mod memory;
 
@@ -261,6 +261,10 @@ fn sum(parts: impl Iterator<Item = u64>) -> u64 {
 fn largest(formats: &[Pattern], picture: (u32, u32)) -> Frame {
     let frames = formats.iter().map(|pattern| {
         let format = pattern.bare().to_string();
+        // A link that says how large its pictures are knows better than the graph.
+        let side =
+            |key: Key, side: u32| pattern.values(key).and_then(Values::single).unwrap_or(side);
+        let picture = (side(Key::Width, picture.0), side(Key::Height, picture.1));
         Frame {
             bytes: PLACE + block(payload(&format, picture)),
             format,

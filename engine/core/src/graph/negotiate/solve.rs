@@ -254,6 +254,10 @@ impl<'a> Solver<'a> {
         back: &[Vec<Pattern>],
     ) -> Vec<Pattern> {
         let mut forwarded = Vec::new();
+        // What a converter passes on untouched is what is wanted already; it can make the others too.
+        if self.types[output.node].converter {
+            return forwarded;
+        }
         for &at in &self.into[output.node] {
             let link = &self.graph.links[at];
             let port = &self.types[output.node].ports[link.to.port];

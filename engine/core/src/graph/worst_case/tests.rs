@@ -347,3 +347,21 @@ fn the_worst_of_a_family_counts_where_the_format_is_open() {
     assert_eq!(payload("video/h264", (16, 16)), 1_024);
     assert_eq!(payload("*", (16, 16)), 262_144);
 }
+
+#[test]
+fn a_link_that_states_the_size_of_its_pictures_counts_for_that() {
+    let bytes = |text: &str| {
+        let pattern: Pattern = text
+            .parse()
+            .unwrap_or_else(|cause| panic!("{text} {cause}"));
+        largest(&[pattern], (1920, 1080)).bytes
+    };
+    // 64 by 64 pixels of 12 bits are 6144 bytes, in a block of 8 KiB.
+    assert_eq!(bytes("video/i420;width=64;height=64"), EACH + 8 * KIB);
+    // A limit says nothing of what comes.
+    assert_eq!(
+        bytes("video/i420;width=2..64;height=2..64"),
+        bytes("video/i420")
+    );
+    assert!(bytes("video/i420;width=3840;height=2160") > bytes("video/i420"));
+}

@@ -91,6 +91,32 @@ fn frames_that_go_on_where_they_are_left_keep_their_encoding() {
 }
 
 #[test]
+fn a_converter_of_the_graph_makes_what_is_wanted_behind_it() {
+    let types = "painter <in: video/rgba";
+    let links = ["pattern -> convert -> painter"];
+    assert_eq!(
+        with(types, &["pattern", "convert", "painter"], &links).expect("a graph"),
+        [
+            "pattern.out -> convert.in: video/i420",
+            "convert.out -> painter.in: video/rgba"
+        ]
+    );
+    // One that is told what to make makes that.
+    let told = with(
+        types,
+        &["pattern", "convert encoding=nv12", "painter"],
+        &links,
+    );
+    assert_eq!(
+        told.expect("a graph")[1..],
+        [
+            "convert.out -> painter~convert.in: video/nv12",
+            "painter~convert.out -> painter.in: video/rgba"
+        ]
+    );
+}
+
+#[test]
 fn a_param_named_like_a_key_says_what_an_output_has() {
     let carried = carried(&["tone rate=44100 channels=2", "null"], &["tone -> null"]);
     assert_eq!(
