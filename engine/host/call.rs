@@ -14,6 +14,8 @@ use levada_webrtc::{ConnectionState, IceCandidate, Peer, PeerConfig, PeerEvent, 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
+use crate::codecs;
+
 /// How long a session may drain before it is ended without.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -41,6 +43,7 @@ pub(crate) struct Calls {
 impl Calls {
     pub fn new(engine: Engine, plan: Arc<Plan>, config: PeerConfig) -> Calls {
         let total = Arc::new(Mutex::new(plan.report()));
+        let config = codecs::narrowed(&config, &plan);
         Calls {
             engine,
             plan,

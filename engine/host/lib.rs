@@ -25,6 +25,7 @@
 #![warn(missing_docs)]
 
 mod call;
+mod codecs;
 pub mod graph_file;
 mod handshake;
 mod manager;

@@ -55,7 +55,8 @@ impl TestAudio {
 impl Node for TestAudio {
     const NAME: &'static str = "test-audio";
     const SUMMARY: &'static str = "Makes a tone in blocks of 20 ms, in real time";
-    const PORTS: &'static [Port] = &[Port::output("out").formats("audio/f32")];
+    const PORTS: &'static [Port] =
+        &[Port::output("out").formats("audio/f32;rate=8000..192000;channels=1..8")];
     const PARAMS: &'static [Param] = &[
         Param::float("frequency", 440.0)
             .range(20.0, 20_000.0)

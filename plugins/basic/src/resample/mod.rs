@@ -250,9 +250,7 @@ impl Node for Resample {
     const NAME: &'static str = "resample";
     const SUMMARY: &'static str = "Converts samples to another rate and another number of channels";
     const PORTS: &'static [Port] = &[
-        Port::input("in")
-            .formats("audio/f32;rate=8000..192000;channels=1..8")
-            .forwards_to(1),
+        Port::input("in").formats("audio/f32").forwards_to(1),
         // The end of what was before a jump, and the block behind it.
         Port::output("out")
             .formats("audio/f32;rate=8000..192000;channels=1..8")

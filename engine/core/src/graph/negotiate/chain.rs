@@ -338,7 +338,9 @@ fn settle(
         let want = want[key as usize].as_ref();
         if converter.can_keep(key) && want.is_none_or(|want| does(key, comes, want)) {
             chosen[key as usize] = Some(0);
-            made = made.with(key, comes.cloned());
+            // It keeps what it can make; where nothing is known of what comes, it is one of those.
+            let kept = comes.and_then(|comes| comes.meet(stated));
+            made = made.with(key, kept.or_else(|| Some(stated.clone())));
         } else if want.is_some() || converter.must_be_told(key) {
             let allowed = want
                 .and_then(|want| settable.meet(want))
