@@ -1,5 +1,5 @@
 //! Node types for raw pictures that come with Levada and are linked into its host: `test-video`, `flip`,
-//! `overlay-text`, `grayscale`, `crop`.
+//! `overlay-text`, `grayscale`, `crop`, `resize`.
 //!
 //! All work on `video/i420` in memory of the pool, in place where the picture keeps its size; a frame that
 //! another consumer holds as well is copied once before it is edited, which is declared. The size of pictures
@@ -12,6 +12,7 @@ mod flip;
 mod grayscale;
 pub mod marks;
 mod overlay_text;
+mod resize;
 mod template;
 mod test_video;
 #[cfg(test)]
@@ -29,5 +30,6 @@ pub fn plugin() -> Plugin {
         .with::<overlay_text::OverlayText>()
         .with::<grayscale::Grayscale>()
         .with::<crop::Crop>()
+        .with::<resize::Resize>()
         .into_plugin()
 }
