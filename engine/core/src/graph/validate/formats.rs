@@ -146,10 +146,9 @@ impl Check<'_> {
                 _ => "remove convert = \"never\"".to_owned(),
             });
         }
-        let missing = if chain.is_empty() {
-            self.hints(&from, &to)
-        } else {
-            Vec::new()
+        let missing = match chain.is_empty() {
+            true => self.missing(&from, &to, ways.is_empty()),
+            false => Vec::new(),
         };
         match (&missing[..], &ways[..]) {
             ([], []) => format!(
@@ -163,23 +162,24 @@ impl Check<'_> {
         }
     }
 
-    /// How to get the converters that are missing, where somebody knows: once for each encoding.
-    fn hints(&self, offered: &[Pattern], accepted: &[Pattern]) -> Vec<String> {
+    /// What converters are missing, and how to get them: once for each encoding, where somebody knows, and
+    /// with `all` also where nobody does.
+    fn missing(&self, offered: &[Pattern], accepted: &[Pattern], all: bool) -> Vec<String> {
         let (decode, encode) = self.converters.missing(offered, accepted);
-        let what = decode
-            .iter()
-            .map(|p| (*p, "decodes"))
-            .chain(encode.iter().map(|p| (*p, "encodes")));
-        let mut hints = Vec::new();
-        for (pattern, verb) in what {
-            let name = pattern.bare().to_string();
-            if let Some(hint) = self.catalog.hint(&name) {
-                hints.push(format!("no node type here {verb} {name}: {hint}"));
+        let decode = decode.iter().map(|pattern| (pattern.bare(), "decodes"));
+        let encode = encode.iter().map(|pattern| (pattern.bare(), "encodes"));
+        let mut missing = Vec::new();
+        for (pattern, verb) in decode.chain(encode) {
+            let name = pattern.to_string();
+            match self.catalog.hint(&name) {
+                Some(hint) => missing.push(format!("no node type here {verb} {name}: {hint}")),
+                None if all => missing.push(format!("add a plugin whose node type {verb} {name}")),
+                None => {}
             }
         }
         // Of several encodings that would each do, one is enough.
-        hints.truncate(2);
-        hints
+        missing.truncate(2);
+        missing
     }
 
     /// Links between other ports of the same two nodes that would do, at most two; with

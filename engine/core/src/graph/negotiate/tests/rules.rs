@@ -606,6 +606,15 @@ fn a_converter_that_is_not_there_is_told_with_how_to_get_it() {
         "pipeline: link \"tape.out -> flip.in\": flip.in accepts video/i420, tape.out offers video/av1; \
          no node type here decodes video/av1: name its plugin: [plugins] av1 = { path = \"../av1\" }\n\n1 problem"
     );
+    // Where nobody knows how to get it, what is missing is told all the same.
+    let alone = Host(catalog("tape >out: video/h265\nflip <in: video/i420"));
+    let problems = graph(&["tape", "flip"], &["tape -> flip"]).build(&alone);
+    assert!(
+        problems
+            .expect_err("no converter")
+            .to_string()
+            .contains("offers video/h265; add a plugin whose node type decodes video/h265\n")
+    );
     assert!(told(&["pattern", "box"], "pattern -> box").contains(
         "box.in accepts video/av1, pattern.out offers video/i420; no node type here encodes video/av1: name"
     ));
@@ -659,4 +668,21 @@ fn more_combinations_than_are_tried_still_end_well() {
         "{carried:?}"
     );
     assert_eq!(carried.len(), 12);
+}
+
+#[test]
+fn converters_count_for_the_size_of_a_graph() {
+    let names: Vec<String> = (0..400)
+        .flat_map(|n| [format!("pattern{n}"), format!("small{n}")])
+        .collect();
+    let nodes: Vec<&str> = names.iter().map(String::as_str).collect();
+    let links: Vec<String> = (0..400)
+        .map(|n| format!("pattern{n} -> small{n}"))
+        .collect();
+    let links: Vec<&str> = links.iter().map(String::as_str).collect();
+    assert_eq!(
+        refused(&nodes, &links),
+        "pipeline: with the 400 converters that it needs, the graph has 1200 nodes and 800 links; keep to \
+         1024 nodes and 4096 links a graph, or split it\n\n1 problem"
+    );
 }
