@@ -59,7 +59,8 @@ impl<'a> Image<'a> {
 
     /// Whether addresses lie in a loaded segment and the rest of its last page.
     pub fn has_pages(&self, at: u64, len: u64) -> bool {
-        let Some(load) = self.load(at, 0) else {
+        // Its first byte counts: where one segment ends the next one may begin.
+        let Some(load) = self.load(at, 1) else {
             return false;
         };
         let end = load.p_vaddr(NE) + load.p_memsz(NE);
@@ -358,4 +359,35 @@ fn hash(image: &Image, at: u64, symbol_count: u64) -> Option<()> {
         u64::from(symbol) < symbol_count && symbol < chains
     };
     (buckets > 0 && words.chunks_exact(4).all(is_inside)).then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object::U64;
+
+    fn load(at: u64, len: u64) -> ProgramHeader64<NE> {
+        let len = U64::new(NE, len);
+        let at = U64::new(NE, at);
+        ProgramHeader64 {
+            p_type: elf::PT_LOAD.into(),
+            p_flags: elf::ProgramFlags(0).into(),
+            p_offset: at,
+            p_vaddr: at,
+            p_paddr: at,
+            p_filesz: len,
+            p_memsz: len,
+            p_align: U64::new(NE, 0x1000),
+        }
+    }
+
+    #[test]
+    fn pages_belong_to_the_segment_that_begins_where_another_ends() {
+        let segments = [load(0, 0x3000), load(0x3000, 0x1800)];
+        let image = Image::new(&[], &segments);
+        assert!(image.has_pages(0x3000, 0x1800));
+        assert!(image.has_pages(0x3000, 0x2000), "the rest of the last page");
+        assert!(!image.has_pages(0x3000, 0x2001));
+        assert!(!image.has_pages(0x4800, 1), "behind all");
+    }
 }
