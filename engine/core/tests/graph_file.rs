@@ -464,6 +464,30 @@ tone = { type = "test-audio", params = { frequency = 1.0 } }
 }
 
 #[test]
+fn a_plugin_that_failed_may_have_brought_the_converter_that_a_link_lacks() {
+    let text = r#"links = ["browser.video -> window", "browser.data -> window2"]
+[plugins]
+h264 = { lib = "libh264.so" }
+[nodes]
+browser = { type = "webrtc-source" }
+window  = { type = "window" }
+window2 = { type = "window" }
+"#;
+    let mut document = parse("g.toml", text);
+    document.plugin_failed(0, "the file is damaged", "build it again");
+    let problems = validate(&document, &catalog(), &[]).expect_err("the plugin is missing");
+    let told: Vec<String> = problems
+        .into_iter()
+        .map(|p| format!("{}: {}", p.place, p.cause))
+        .collect();
+    let [data, plugin] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert!(data.contains("browser.data -> window2"), "{data}");
+    assert_eq!(plugin, "g.toml:3:17: the file is damaged");
+}
+
+#[test]
 fn problems_are_also_json() {
     let problems = judge(&TONE.replace("\"gain\"", "\"gian\""), &["what"])
         .expect_err("there are two mistakes");

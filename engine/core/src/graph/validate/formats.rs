@@ -27,6 +27,9 @@ impl Check<'_> {
         }
         let (from_name, to_name) = (self.port_name(from, gives), self.port_name(to, takes));
         let (offered, accepted) = (gives.formats.clone(), takes.formats.clone());
+        if !never && self.is_excused(&offered, &accepted) {
+            return;
+        }
         let others = self.other_ports(from, to, &offered, false);
         let remedy = self.ways(others, &offered, &accepted, never, &link.place);
         self.problem_at(
@@ -75,6 +78,9 @@ impl Check<'_> {
                 let from_name = self.port_name(link.from, gives);
                 let to_name = self.port_name(link.to, takes);
                 let (offered, accepted) = (words(offered), words(accepted));
+                if !never && several.is_none() && self.is_excused(&offered, &accepted) {
+                    return;
+                }
                 let others =
                     self.other_ports(link.from, link.to, &offered, several.is_some() && !never);
                 let (about, remedy) = match several {
@@ -112,6 +118,15 @@ impl Check<'_> {
                 );
             }
         }
+    }
+
+    /// Whether a plugin that could not be loaded may have brought the converter that is missing: it has
+    /// been told why.
+    fn is_excused(&self, offered: &[String], accepted: &[String]) -> bool {
+        let read = |formats: &[String]| parse_patterns(&formats.join(" ")).unwrap_or_default();
+        let (from, to) = (read(offered), read(accepted));
+        let mut pairs = from.iter().flat_map(|a| to.iter().map(move |b| (a, b)));
+        self.document.plugins_missing && pairs.any(|(a, b)| a.media() == b.media())
     }
 
     /// What can be done about a link that nothing fits.
