@@ -48,12 +48,13 @@ window.levadaTest = {
     }
   },
 
-  // The mean and the standard deviation of a video's luminance (0 to 255), and its pixels as a 32 by 18 thumbnail.
-  picture(video) {
+  // The mean and the standard deviation of a video's luminance (0 to 255), and its pixels as a 32 by 18 thumbnail; of
+  // its upper `part` alone, where one is given.
+  picture(video, part = 1) {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [32, 18];
     const context = canvas.getContext("2d", { willReadFrequently: true });
-    context.drawImage(video, 0, 0, 32, 18);
+    context.drawImage(video, 0, 0, video.videoWidth, video.videoHeight * part, 0, 0, 32, 18);
     const { data } = context.getImageData(0, 0, 32, 18);
     const luma = [];
     for (let i = 0; i < data.length; i += 4) {
@@ -68,6 +69,46 @@ window.levadaTest = {
   likeness(one, other) {
     const product = one.luma.reduce((sum, value, i) => sum + (value - one.mean) * (other.luma[i] - other.mean), 0);
     return product / one.luma.length / (one.deviation * other.deviation || 1);
+  },
+
+  // A thumbnail as seen in a mirror.
+  mirrored(picture) {
+    const row = (y) => picture.luma.slice(y * 32, y * 32 + 32).reverse();
+    return { ...picture, luma: Array.from({ length: 18 }, (_, y) => row(y)).flat() };
+  },
+
+  // The number in the cells along the lower edge of a video, as `overlay-text` draws them, or null.
+  marks(video) {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.drawImage(video, 0, 0);
+    const { width, height } = canvas;
+    const rows = Math.max(2, Math.floor(height / 24) * 2);
+    const { data } = context.getImageData(0, height - 1 - Math.floor(rows / 2), width, 1);
+    const bits = Array.from({ length: 32 }, (_, i) => (data[4 * Math.floor(((2 * i + 1) * width) / 64) + 1] > 127 ? 1 : 0));
+    const number = (from, to) => bits.slice(from, to).reduce((sum, bit) => sum * 2 + bit, 0);
+    let check = 0;
+    for (let rest = number(2, 26); rest > 0; rest = Math.floor(rest / 16)) check ^= rest % 16;
+    const ends = number(0, 2) === 2 && number(30, 32) === 2;
+    return ends && check === number(26, 30) ? number(2, 26) : null;
+  },
+
+  // The mean energy of the sound that is sent and of the sound that comes back, over so many seconds.
+  async levels(pc, seconds) {
+    const look = async () => {
+      const levels = {};
+      for (const entry of (await pc.getStats()).values()) {
+        if (entry.kind !== "audio" || !["media-source", "inbound-rtp"].includes(entry.type)) continue;
+        levels[entry.type] = [entry.totalAudioEnergy, entry.totalSamplesDuration];
+      }
+      return [levels["media-source"], levels["inbound-rtp"]];
+    };
+    const before = await look();
+    const end = performance.now() + seconds * 1000;
+    while (performance.now() < end) await this.nextFrame();
+    const after = await look();
+    return after.map(([energy, time], i) => (energy - before[i][0]) / (time - before[i][1]));
   },
 
   // `promise`, or a rejection after `limit` ms.

@@ -1,0 +1,111 @@
+//! Raw media, as a person sees and hears it: pictures and sound are decoded, changed and encoded on their way through the
+//! examples, by codecs that the engine inserts.
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::Value;
+use support::browser::Browser;
+use support::levada::Levada;
+use support::visitor::Visitor;
+
+/// For media to be there on a busy machine.
+const LIMIT: Duration = Duration::from_secs(90);
+
+async fn at(browser: &Browser, graph: &str) -> (Levada, Visitor) {
+    let levada = Levada::serve(&["run", graph, "--listen", "127.0.0.1:0", "--json"]);
+    let url = format!("{}/?source=pattern&autostart=1", levada.url);
+    let visitor = Visitor::arrive(browser, graph, &url).await;
+    visitor.is_connected().await;
+    (levada, visitor)
+}
+
+#[tokio::test]
+async fn a_browser_sees_itself_mirrored_with_the_time_in_the_picture() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let (levada, visitor) = at(&browser, "examples/mirror.toml").await;
+    visitor.sees_video().await;
+    let page = &visitor.page;
+
+    // The upper half: the time is written below it.
+    let likenesses = "(() => { \
+         const [local, remote] = ['local', 'remote'].map((id) => levadaTest.picture(document.getElementById(id), 0.5)); \
+         const mirrored = levadaTest.likeness(levadaTest.mirrored(local), remote); \
+         const unchanged = levadaTest.likeness(local, remote); \
+         return mirrored > 0.9 && unchanged < 0.5 && { mirrored, unchanged }; })()";
+    page.wait_for("a mirrored picture", LIMIT, likenesses).await;
+
+    // The cells under the picture say its time in ms; it goes on as the page's clock does.
+    let times = "(async () => { \
+         const video = document.getElementById('remote'); \
+         const first = levadaTest.marks(video), began = performance.now(); \
+         if (first === null) return 'no number can be read'; \
+         while (performance.now() < began + 3000) await levadaTest.nextFrame(); \
+         const passed = performance.now() - began, last = levadaTest.marks(video); \
+         if (last === null) return 'no number can be read any more'; \
+         if (Math.abs(last - first - passed) > 1000) return `${first} to ${last} in ${passed} ms`; \
+         return { first, last, passed }; })()";
+    let is_read = format!(
+        "(async () => {{ const found = await {times}; if (found.passed) return found; throw found; }})()"
+    );
+    page.wait_for("a time that goes on", LIMIT, &is_read).await;
+
+    assert_eq!(page.errors(), Vec::<String>::new());
+
+    let report = levada.stop_with_report();
+    for (name, copies) in [
+        ("mirror", false),
+        ("clock", false),
+        ("mirror~h264-decoder", true),
+    ] {
+        let node = node(&report, name);
+        assert!(node["frames_in"].as_u64() > Some(60), "{report:#}");
+        assert_eq!(
+            node["bytes_copied"].as_u64() > Some(0),
+            copies,
+            "pictures are edited where they lie, and decoded out of the codec's memory: {report:#}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_browser_hears_its_own_sound_six_decibels_louder() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let (levada, visitor) = at(&browser, "examples/voice.toml").await;
+    visitor.hears_sound().await;
+    // The tone comes and goes once a second, so whole seconds are compared.
+    let louder = "(async () => { \
+         const [sent, heard] = await levadaTest.levels(pc, 4); \
+         const decibels = 10 * Math.log10(heard / sent); \
+         if (Math.abs(decibels - 6) < 0.7) return { decibels }; \
+         throw `${decibels} dB`; })()";
+    let found = visitor
+        .page
+        .wait_for("sound that is 6 dB louder", LIMIT, louder)
+        .await;
+    println!("{found}");
+    assert_eq!(visitor.page.errors(), Vec::<String>::new());
+    let report = levada.stop_with_report();
+    for name in [
+        "louder",
+        "meter",
+        "louder~opus-decoder",
+        "screen~opus-encoder",
+    ] {
+        let node = node(&report, name);
+        assert!(node["frames_in"].as_u64() > Some(100), "{report:#}");
+    }
+}
+
+fn node<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let nodes = report["nodes"].as_array().expect("a list of nodes");
+    let mut found = nodes.iter().filter(|node| node["name"] == name);
+    found
+        .next()
+        .unwrap_or_else(|| panic!("no node {name}: {report:#}"))
+}
