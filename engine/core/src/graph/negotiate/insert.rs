@@ -13,7 +13,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::chain::Chain;
-use super::solve::{Carried, Found, Outcome, Solver};
+use super::outcome::Outcome;
+use super::solve::{Carried, Found, Solver};
 use crate::graph::format::text;
 use crate::graph::model::{FormatChoice, Graph, Inserted, Link, Node, Policy, PortRef};
 use crate::graph::{Alternative, DEFAULT_CAPACITY};

@@ -23,6 +23,7 @@ mod converter;
 mod cost;
 mod insert;
 mod offers;
+mod outcome;
 mod solve;
 
 pub(in crate::graph) use offers::mode;
@@ -31,7 +32,8 @@ use super::catalog::{Catalog, TypeInfo};
 use super::format::{self, Pattern};
 use super::model::{Graph, Link, PortRef};
 use converter::Converter;
-use solve::{Outcome, Solver, Why};
+use outcome::{Outcome, Why};
+use solve::Solver;
 
 /// The converters of a catalog.
 pub(super) struct Converters<'a>(Vec<Converter<'a>>);
