@@ -12,6 +12,9 @@
 //! that pictures are not shown in the order in which they come (B slices, as in files) do they wait for
 //! their turn; see `reorder`. WebRTC's streams say that they are in order, and none waits.
 //!
+//! *Streams.* Each has a decoder of its own, for at most eight at a time; more are dropped and counted until
+//! one has been silent for five seconds.
+//!
 //! *Size.* It may change at any keyframe: the pictures from there on carry another format.
 //!
 //! *Memory.* The library's is bounded by the size and number of pictures that a stream may refer to, which
@@ -63,6 +66,20 @@ struct Stream {
     has_warned: bool,
 }
 
+/// What did not come out, and why.
+enum Lost {
+    /// The unit was not decoded: what refers to it cannot be either.
+    Unit(String),
+    /// It was, but there is no memory or no format left for the picture.
+    Picture(String),
+}
+
+impl Lost {
+    fn unit(why: &str) -> Lost {
+        Lost::Unit(why.to_owned())
+    }
+}
+
 impl Stream {
     fn new() -> Stream {
         Stream {
@@ -94,23 +111,23 @@ impl Stream {
         Ok(())
     }
 
-    /// Decodes a unit; `Err` says why there is no picture, `Ok(None)` that none was to be.
-    fn decode(&mut self, frame: &Frame, ctx: &mut Context) -> Result<Option<Frame>, String> {
+    /// Decodes a unit; `Ok(None)` when it was to give no picture.
+    fn decode(&mut self, frame: &Frame, ctx: &mut Context) -> Result<Option<Frame>, Lost> {
         let bytes = frame.payload();
         let unit = nal::look(bytes);
         if let Some(sps) = unit.sps {
-            self.judge(sps).map_err(|why| format!("{why}"))?;
+            self.judge(sps).map_err(|why| Lost::Unit(why.to_string()))?;
         }
         if !self.is_fit {
-            return Err("its parameter set was refused".into());
+            return Err(Lost::unit("its parameter set was refused"));
         }
         let is_keyframe = unit.is_idr || frame.has(flags::KEYFRAME);
         if self.is_waiting && unit.has_slice && !is_keyframe {
-            return Err("there was no keyframe yet".into());
+            return Err(Lost::unit("there was no keyframe yet"));
         }
         let codec = match &mut self.codec {
             Some(codec) => codec,
-            none => none.insert(codec::Decoder::new().map_err(|e| e.to_string())?),
+            none => none.insert(codec::Decoder::new().map_err(|e| Lost::Unit(e.to_string()))?),
         };
         self.mark += 1;
         let (mark, output) = (self.mark, &mut self.output);
@@ -122,7 +139,7 @@ impl Stream {
             }
         });
         match picture {
-            _ if !is_whole => Err("it is damaged, or refers to what is missing".into()),
+            _ if !is_whole => Err(Lost::unit("it is damaged, or refers to what is missing")),
             Some(Ok(picture)) => {
                 self.is_waiting = false;
                 Ok(Some(
@@ -132,9 +149,11 @@ impl Stream {
                         .with_stream(frame.stream()),
                 ))
             }
-            // The picture is lost, but those that refer to it can be decoded.
-            Some(Err(error)) => Err(error.to_string()),
-            None if unit.has_slice => Err("it gave no picture".into()),
+            Some(Err(error)) => {
+                self.is_waiting = false;
+                Err(Lost::Picture(error.to_string()))
+            }
+            None if unit.has_slice => Err(Lost::unit("it gave no picture")),
             None => Ok(None),
         }
     }
@@ -180,9 +199,16 @@ impl H264Decoder {
     fn take(&mut self, frame: Frame, ctx: &mut Context) -> Result {
         let id = frame.stream();
         let mut lost = 0;
-        let stream = self.streams.of(id, Stream::new, |mut gone| {
-            lost = gone.order.clear() as u64;
-        });
+        let gone = |mut gone: Stream| lost = gone.order.clear() as u64;
+        let Some(stream) = self.streams.of(id, ctx.now(), Stream::new, gone) else {
+            self.count(1, ctx);
+            debug!(
+                node = self.name,
+                stream = id,
+                "dropped: too many streams have a decoder"
+            );
+            return Ok(());
+        };
         if stream.input != frame.format_id() || stream.input == 0 {
             let format = ctx.format(frame.format_id()).unwrap_or_default();
             if format.encoding != "h264" || format.kind() != Kind::Video {
@@ -212,8 +238,14 @@ impl H264Decoder {
             Err(why) => {
                 lost += 1;
                 stream.has_hole = true;
-                stream.is_waiting = true;
-                stream.ask(id, ctx);
+                let (why, what) = match why {
+                    Lost::Picture(why) => (why, "a picture"),
+                    Lost::Unit(why) => {
+                        stream.is_waiting = true;
+                        stream.ask(id, ctx);
+                        (why, "a unit and what follows, up to the next keyframe,")
+                    }
+                };
                 if stream.has_warned {
                     debug!(
                         node = self.name,
@@ -228,17 +260,20 @@ impl H264Decoder {
                         node = self.name,
                         stream = id,
                         pts_ns = frame.pts(),
-                        "a unit was dropped because {why}; so is what follows, up to the next keyframe. More \
-                         of this stream are only counted"
+                        "{what} is dropped because {why}. More of this stream is only counted"
                     );
                 }
             }
         }
+        self.count(lost, ctx);
+        Ok(())
+    }
+
+    fn count(&mut self, lost: u64, ctx: &Context) {
         if lost > 0 {
             self.dropped += lost;
             ctx.dropped(lost);
         }
-        Ok(())
     }
 }
 
@@ -274,7 +309,7 @@ impl Node for H264Decoder {
                     stream.order.clear()
                 })
                 .sum();
-            ctx.dropped(lost as u64);
+            self.count(lost as u64, ctx);
         }
         Ok(event.kind == event::kind::KEYFRAME_REQUEST)
     }
@@ -288,10 +323,7 @@ impl Node for H264Decoder {
                 Ok::<(), Error>(())
             })?;
         }
-        if lost > 0 {
-            ctx.dropped(lost);
-        }
-        self.dropped += lost;
+        self.count(lost, ctx);
         if self.dropped > 0 {
             info!(node = self.name, units = self.dropped, "dropped in all");
         }

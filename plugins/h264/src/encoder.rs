@@ -102,14 +102,20 @@ impl Stream {
 }
 
 impl H264Encoder {
-    /// Encodes a picture; `None` when the codec left it out, or it is too small for one.
+    /// Encodes a picture; `None` when the codec left it out, it is too small for one, or there are too many streams.
     fn take(&mut self, frame: &Frame, ctx: &Context) -> Result<Option<Frame>> {
         let size = self.sizes.of(frame, ctx)?;
         let picture = I420::new(frame.payload(), size.0, size.1)?;
         let (allowed, fps) = (self.allowed, self.fps);
-        let stream = self
-            .streams
-            .of(frame.stream(), || Stream::new(allowed, fps), drop);
+        let make = || Stream::new(allowed, fps);
+        let Some(stream) = self.streams.of(frame.stream(), ctx.now(), make, drop) else {
+            debug!(
+                node = self.name,
+                stream = frame.stream(),
+                "dropped: too many streams have an encoder"
+            );
+            return Ok(None);
+        };
         if size.0 < MIN_SIDE || size.1 < MIN_SIDE {
             if !stream.has_warned {
                 stream.has_warned = true;
@@ -197,14 +203,14 @@ impl H264Encoder {
         ))
     }
 
-    fn set_bitrate(&mut self, stream: u32, bits: i64) {
+    fn set_bitrate(&mut self, stream: u32, bits: i64, now: i64) {
         let bits = u32::try_from(bits.max(0)).unwrap_or(u32::MAX);
         let bits = bits.clamp(MIN_BITRATE.min(self.bitrate), self.bitrate);
         let (allowed, fps) = (self.allowed, self.fps);
         match u16::try_from(stream) {
             // It may be told before its first picture.
             Ok(id) => {
-                self.streams.of(id, || Stream::new(allowed, fps), drop);
+                self.streams.of(id, now, || Stream::new(allowed, fps), drop);
             }
             Err(_) => self.allowed = bits,
         }
@@ -274,7 +280,7 @@ impl Node for H264Encoder {
         Ok(())
     }
 
-    fn event(&mut self, _port: usize, event: Event, _ctx: &mut Context) -> Result<bool> {
+    fn event(&mut self, _port: usize, event: Event, ctx: &mut Context) -> Result<bool> {
         match event.kind {
             event::kind::KEYFRAME_REQUEST => {
                 let meant = self.streams.meant(event.stream);
@@ -282,7 +288,7 @@ impl Node for H264Encoder {
                 Ok(true)
             }
             event::kind::BITRATE => {
-                self.set_bitrate(event.stream, event.value);
+                self.set_bitrate(event.stream, event.value, ctx.now());
                 Ok(true)
             }
             _ => Ok(false),

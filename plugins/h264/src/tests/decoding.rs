@@ -76,6 +76,12 @@ fn pictures_out_of_order_leave_in_order_with_their_own_time_and_none_is_lost() -
         assert!((brightness - (20 + 7 * n)).abs() <= 3, "{n}: {brightness}");
     }
     assert_eq!(decoder.dropped(), 0);
+    let mut at_once = Harness::<H264Decoder>::new(&[])?;
+    let batch = units.iter().map(|unit| coded(&at_once, unit)).collect();
+    let mut batched = at_once.push(0, batch)?;
+    batched.extend(at_once.drain()?);
+    let times = |shown: &[(usize, Frame)]| shown.iter().map(|(_, f)| f.pts()).collect::<Vec<_>>();
+    assert_eq!(times(&batched), times(&shown), "a batch gives the same");
     Ok(())
 }
 
@@ -186,5 +192,26 @@ fn a_keyframe_request_from_behind_ends_at_the_decoder_and_a_bitrate_does_not() -
     let mut decoder = Harness::<H264Decoder>::new(&[])?;
     assert!(decoder.event(1, keyframe_request(1))?);
     assert!(!decoder.event(1, bitrate(1, 100_000))?);
+    Ok(())
+}
+
+#[test]
+fn streams_beyond_the_eighth_are_dropped_and_counted_until_one_falls_silent() -> Result {
+    let units = stream(3, 64, 48, &[])?;
+    let mut decoder = Harness::<H264Decoder>::new(&[])?;
+    for unit in &units {
+        for id in 0..9 {
+            let input = coded(&decoder, unit).with_stream(id);
+            assert_eq!(decoder.push(0, vec![input])?.len(), usize::from(id < 8));
+        }
+    }
+    assert_eq!(decoder.dropped(), 3);
+    assert!(
+        decoder.take_raised().is_empty(),
+        "a keyframe would be of no use"
+    );
+    decoder.tick(5_000_000_000)?;
+    let input = coded(&decoder, &units[0]).with_stream(8);
+    assert_eq!(decoder.push(0, vec![input])?.len(), 1);
     Ok(())
 }
