@@ -24,6 +24,7 @@ pub fn builtin_types() -> Registry {
     let mut registry = Registry::default();
     let plugins = [
         levada_basic::plugin(),
+        levada_files::plugin(),
         levada_opus::plugin(),
         levada_video::plugin(),
         levada_webrtc::plugin(),

@@ -134,6 +134,19 @@ impl Frame {
         self
     }
 
+    /// Decoding time less presentation time, in us; 0 without reordering.
+    #[must_use]
+    pub fn dts_delta_us(&self) -> i32 {
+        self.0.dts_delta
+    }
+
+    /// Sets how much earlier (below 0) than presented the frame is to be decoded, in us.
+    #[must_use]
+    pub fn with_dts_delta_us(mut self, us: i32) -> Frame {
+        self.0.dts_delta = us;
+        self
+    }
+
     /// The format's id in the session; 0 is "none". [`Context::format`](crate::Context::format) looks it up.
     #[must_use]
     pub fn format_id(&self) -> u32 {

@@ -1,0 +1,134 @@
+//! [`Avc`]: H.264 as MP4 holds it becomes Annex B.
+//!
+//! In MP4 each NAL unit has its length in front, and parameter sets stand in the track's description (ISO/IEC 14496-15,
+//! 5.3). Annex B has start codes in front and parameter sets in the stream. Where lengths have 4 bytes, as nearly always, a
+//! start code takes their place and nothing moves.
+
+use levada_plugin::{Host, Loan, Result};
+
+const START_CODE: [u8; 4] = [0, 0, 0, 1];
+
+/// How a track's NAL units are framed.
+pub(super) struct Avc {
+    /// Bytes of a length, 1 to 4.
+    length_bytes: usize,
+    /// Parameter sets, each behind a start code.
+    parameters: Vec<u8>,
+}
+
+/// Where in a unit its NAL units do not add up.
+pub(super) struct Misfit(pub usize);
+
+impl Avc {
+    pub fn new(length_bytes: usize, sets: impl Iterator<Item = impl AsRef<[u8]>>) -> Avc {
+        let mut parameters = vec![];
+        for set in sets {
+            parameters.extend_from_slice(&START_CODE);
+            parameters.extend_from_slice(set.as_ref());
+        }
+        Avc {
+            length_bytes,
+            parameters,
+        }
+    }
+
+    /// Reads a unit of `len` bytes and makes it Annex B, behind the parameter sets when it is a keyframe.
+    ///
+    /// # Errors
+    /// When there is no memory, or as `read`. The inner one: its NAL units do not add up to it.
+    pub fn unit(
+        &self,
+        len: usize,
+        key: bool,
+        host: &Host,
+        read: impl FnOnce(&mut [u8]) -> Result,
+    ) -> Result<Result<Loan, Misfit>> {
+        let head = if key { self.parameters.as_slice() } else { &[] };
+        if self.length_bytes == START_CODE.len() {
+            let mut loan = host.loan(head.len() + len)?;
+            let (front, body) = loan.as_mut_slice().split_at_mut(head.len());
+            front.copy_from_slice(head);
+            read(body)?;
+            return Ok(in_place(body).map(|()| loan));
+        }
+        let mut coded = vec![0; len];
+        read(&mut coded)?;
+        let nals = match split(&coded, self.length_bytes) {
+            Ok(nals) => nals,
+            Err(misfit) => return Ok(Err(misfit)),
+        };
+        let size = nals
+            .iter()
+            .map(|nal| START_CODE.len() + nal.len())
+            .sum::<usize>();
+        let mut loan = host.loan(head.len() + size)?;
+        let (front, mut body) = loan.as_mut_slice().split_at_mut(head.len());
+        front.copy_from_slice(head);
+        for nal in nals {
+            let (code, rest) = body.split_at_mut(START_CODE.len());
+            code.copy_from_slice(&START_CODE);
+            let (place, rest) = rest.split_at_mut(nal.len());
+            place.copy_from_slice(nal);
+            body = rest;
+        }
+        host.copied(size);
+        Ok(Ok(loan))
+    }
+}
+
+/// Puts start codes where lengths of 4 bytes are.
+fn in_place(unit: &mut [u8]) -> Result<(), Misfit> {
+    let mut at = 0;
+    while at < unit.len() {
+        let Some(length) = unit.get_mut(at..at + 4) else {
+            return Err(Misfit(at));
+        };
+        let nal = u32::from_be_bytes([length[0], length[1], length[2], length[3]]) as usize;
+        length.copy_from_slice(&START_CODE);
+        let end = (at + 4).checked_add(nal).filter(|end| *end <= unit.len());
+        at = end.ok_or(Misfit(at))?;
+    }
+    Ok(())
+}
+
+/// The NAL units behind lengths of `bytes` bytes.
+fn split(unit: &[u8], bytes: usize) -> Result<Vec<&[u8]>, Misfit> {
+    let (mut nals, mut at) = (vec![], 0);
+    while at < unit.len() {
+        let body = at + bytes;
+        let length = unit.get(at..body).ok_or(Misfit(at))?;
+        let nal = length
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+        nals.push(unit.get(body..body + nal).ok_or(Misfit(at))?);
+        at = body + nal;
+    }
+    Ok(nals)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_become_start_codes() {
+        let mut unit = [0, 0, 0, 2, 0x65, 1, 0, 0, 0, 1, 0x41];
+        assert!(in_place(&mut unit).is_ok());
+        assert_eq!(unit, [0, 0, 0, 1, 0x65, 1, 0, 0, 0, 1, 0x41]);
+        let short = [2, 0x65, 1, 1, 0x41];
+        let nals = split(&short, 1).unwrap_or_default();
+        assert_eq!(nals, [&[0x65, 1][..], &[0x41]]);
+    }
+
+    #[test]
+    fn lengths_that_do_not_add_up_say_where() {
+        for (mut unit, at) in [
+            (vec![0, 0, 0, 1, 0x65, 0, 0, 0, 9, 0], 5),
+            (vec![0, 0, 0], 0),
+            (vec![0xff, 0xff, 0xff, 0xff, 0], 0),
+        ] {
+            assert!(split(&unit, 4).is_err_and(|misfit| misfit.0 == at));
+            assert!(in_place(&mut unit).is_err_and(|misfit| misfit.0 == at));
+        }
+    }
+}

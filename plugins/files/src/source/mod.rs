@@ -1,0 +1,267 @@
+//! `file-source`: plays a file.
+//!
+//! *Time.* A unit's `pts` is its time in the file from where playing began, and each further pass of a loop adds the length
+//! of a pass: that of the longest of its tracks. So all tracks share one timeline, and sound and picture stay as far from
+//! each other in the thousandth pass as in the first.
+//!
+//! *Pace.* One unit is read ahead. With `pace = "real"` it waits for its decoding time on the host's clock; with `"fast"` it
+//! goes at once. Either way a tick, and with it the file, waits until the links have room.
+
+mod bytes;
+mod h264;
+mod mp4;
+#[cfg(test)]
+mod tests;
+
+use levada_plugin::{Loan, prelude::*};
+use tracing::info;
+
+use bytes::Source;
+
+/// Number of the port for sound.
+const AUDIO: usize = 0;
+/// Number of the port for pictures.
+const VIDEO: usize = 1;
+/// How much a track may lack at the end of a pass before the next one counts as a jump for it.
+const SEAM_NS: i64 = 1_000_000;
+
+/// One unit of a track: an access unit or a packet.
+pub(crate) struct Unit {
+    /// [`AUDIO`] or [`VIDEO`].
+    port: usize,
+    payload: Loan,
+    /// The format's id in the session.
+    format: u32,
+    /// When it is shown or heard, ns from where playing began.
+    pts: i64,
+    /// When it is to be decoded, in the same time.
+    dts: i64,
+    /// When it ends.
+    end: i64,
+    /// Decoding can begin here.
+    key: bool,
+}
+
+/// A file that is open.
+pub(crate) trait Demuxer: Send {
+    /// Which of the ports it has a track for.
+    fn has(&self, port: usize) -> bool;
+
+    /// Goes to where decoding can begin at or before `at_ns`; that place becomes time 0.
+    ///
+    /// # Errors
+    /// When the file cannot be read there.
+    fn begin(&mut self, at_ns: i64) -> Result;
+
+    /// Reads the next unit of the tracks that are wanted, in the order of decoding; `None` at the end.
+    ///
+    /// # Errors
+    /// When the file is damaged there, or cannot be read.
+    fn next(&mut self, host: &Host) -> Result<Option<Unit>>;
+}
+
+/// Plays a media file: MP4 with H.264, VP8, VP9, AV1, AAC, MP3 or Opus in it.
+///
+/// **Inputs** none. **Outputs** `audio`, `video`: what the first track of each kind holds, one unit a frame, as it is coded
+/// in the file: H.264 as Annex B with its parameter sets in front of each keyframe, AAC with its AudioSpecificConfig in
+/// the format. A port that is not linked is not read. **Params** `path`, relative to where the program runs; `pace`: `real`
+/// plays at the speed of the clock, `fast` as links take it; `loop`: begins again at the end, on one timeline; `start`:
+/// seconds into the file, of which the last keyframe at or before is taken and becomes time 0.
+///
+/// The first edit of a track's edit list is honoured, and a pause in front of it; further ones and an edit's end are
+/// ignored, with a line in the log. Sound that begins before the edit is left out; pictures that are only decoded for the
+/// sake of others keep their times before 0. **Example** `clip = { type = "file-source", params = { path =
+/// "examples/sample.mp4", loop = true } }`.
+pub struct FileSource {
+    host: Host,
+    file: Box<dyn Demuxer>,
+    is_real: bool,
+    loops: bool,
+    start_ns: i64,
+    streams: [u16; 2],
+    /// When time 0 is due on the host's clock.
+    origin: i64,
+    /// Read, and not sent yet.
+    ahead: Option<Unit>,
+    /// The time of this pass's beginning.
+    base: i64,
+    /// The end of this pass's last unit, by port, in the file's time.
+    ends: [Option<i64>; 2],
+    /// How far the sound or the pictures of the last pass fell short of its end, by port.
+    short: [i64; 2],
+    is_over: bool,
+}
+
+impl FileSource {
+    /// Reads the next unit, in the next pass if need be; `None` at the end of the last.
+    fn read(&mut self) -> Result<Option<Unit>> {
+        if let Some(unit) = self.file.next(&self.host)? {
+            return Ok(Some(unit));
+        }
+        if !self.loops {
+            return Ok(None);
+        }
+        let length = self.ends.iter().flatten().copied().max().unwrap_or(0);
+        if length <= 0 {
+            return Err(Error::new(
+                "the file holds nothing that lasts, so it cannot be looped",
+            ));
+        }
+        for (short, end) in self.short.iter_mut().zip(&mut self.ends) {
+            *short = end.take().map_or(0, |end| length - end);
+        }
+        self.base = self.base.saturating_add(length);
+        self.file.begin(self.start_ns)?;
+        let first = self.file.next(&self.host)?;
+        if first.is_none() {
+            return Err(Error::new("the file became empty while it was played"));
+        }
+        Ok(first)
+    }
+
+    fn frame(&mut self, unit: Unit) -> Frame {
+        let port = unit.port;
+        let end = &mut self.ends[port];
+        // The first of a pass, behind a hole.
+        let is_jump = end.is_none() && std::mem::take(&mut self.short[port]) + unit.pts > SEAM_NS;
+        let is_jump = is_jump && self.base > 0;
+        *end = Some(end.map_or(unit.end, |end| end.max(unit.end)));
+        let kind = if port == AUDIO {
+            Kind::Audio
+        } else {
+            Kind::Video
+        };
+        let mut bits = if unit.key {
+            flags::KEYFRAME
+        } else {
+            flags::INTER
+        };
+        if is_jump {
+            bits |= flags::DISCONTINUITY;
+        }
+        let us = |ns: i64| (ns + ns.signum() * 500) / 1000;
+        let lead = us(unit.dts.saturating_sub(unit.pts));
+        let mut frame = Frame::new(kind, unit.payload)
+            .with_pts(self.base.saturating_add(unit.pts))
+            .with_duration_us(
+                us(unit.end.saturating_sub(unit.pts)).clamp(0, u32::MAX.into()) as u32,
+            )
+            .with_format_id(unit.format)
+            .with_stream(self.streams[port])
+            .with_flags(bits);
+        if lead != 0 {
+            frame = frame.with_dts_delta_us(lead.clamp(i32::MIN.into(), i32::MAX.into()) as i32);
+        }
+        frame
+    }
+}
+
+impl Node for FileSource {
+    const NAME: &'static str = "file-source";
+    const SUMMARY: &'static str = "Plays a media file";
+    const PORTS: &'static [Port] = &[
+        Port::output("audio").formats("audio/aac audio/opus audio/mp3"),
+        Port::output("video").formats("video/h264 video/vp8 video/vp9 video/av1"),
+    ];
+    const PARAMS: &'static [Param] = &[
+        Param::text("path", "")
+            .required()
+            .help("The file, relative to where the program runs"),
+        Param::choice("pace", "real fast", "real")
+            .help("At the speed of the clock, or as fast as links take it"),
+        Param::bool("loop", false).help("Begin again at the end, on one timeline"),
+        Param::float("start", 0.0)
+            .range(0.0, 1e6)
+            .unit("s")
+            .help("Where in the file to begin, at the last keyframe up to there"),
+    ];
+    const COST: Cost = Cost::Blocking;
+
+    fn create(config: &Config) -> Result<Self> {
+        let path = config.text("path")?;
+        let wanted = [config.is_linked(AUDIO), config.is_linked(VIDEO)];
+        let mut file = open(path, wanted)?;
+        for (port, name) in ["audio", "video"].into_iter().enumerate() {
+            if wanted[port] && !file.has(port) {
+                return Err(Error::new(format_args!(
+                    "\"{path}\" has no {name} track that can be played; remove the link from port \"{name}\", or choose another file"
+                )));
+            }
+        }
+        // The range above keeps it far inside its type.
+        let start_ns = (config.float("start")? * 1e9) as i64;
+        file.begin(start_ns)?;
+        let host = config.host();
+        Ok(FileSource {
+            host,
+            file,
+            is_real: config.text("pace")? == "real",
+            loops: config.bool("loop")?,
+            start_ns,
+            streams: [
+                host.stream_id(Kind::Audio, config.name())?,
+                host.stream_id(Kind::Video, config.name())?,
+            ],
+            origin: 0,
+            ahead: None,
+            base: 0,
+            ends: [None; 2],
+            short: [0; 2],
+            is_over: false,
+        })
+    }
+
+    fn start(&mut self, _ctx: &mut Context) -> Result {
+        self.origin = self.host.now();
+        self.host.wake();
+        Ok(())
+    }
+
+    fn tick(&mut self, ctx: &mut Context) -> Result {
+        if self.is_over {
+            return Ok(());
+        }
+        let unit = match self.ahead.take() {
+            Some(unit) => unit,
+            None => match self.read()? {
+                Some(unit) => unit,
+                None => {
+                    self.is_over = true;
+                    self.host.finish();
+                    return Ok(());
+                }
+            },
+        };
+        let due = self
+            .origin
+            .saturating_add(self.base)
+            .saturating_add(unit.dts);
+        if self.is_real && ctx.now() < due {
+            self.host.wake_at(due);
+            self.ahead = Some(unit);
+            return Ok(());
+        }
+        let port = unit.port;
+        let frame = self.frame(unit);
+        ctx.emit(port, frame)?;
+        ctx.tick_again();
+        Ok(())
+    }
+}
+
+/// Opens a file by what it begins with, to read the tracks of the ports that are wanted.
+fn open(path: &str, wanted: [bool; 2]) -> Result<Box<dyn Demuxer>> {
+    let mut source = Source::open(path)?;
+    let mut head = [0; 12];
+    let head = source.peek(&mut head)?;
+    match head {
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => Ok(Box::new(mp4::Movie::open(source, wanted)?)),
+        _ => {
+            info!(?head, "the first bytes of a file of unknown kind");
+            Err(Error::new(format_args!(
+                "\"{path}\" is no file that file-source knows: it plays MP4; turn it into one, such as with \
+                 ffmpeg -i \"{path}\" out.mp4"
+            )))
+        }
+    }
+}

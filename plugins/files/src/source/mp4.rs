@@ -1,0 +1,132 @@
+//! [`Movie`]: MP4 (ISO/IEC 14496-12) whose tables stand in one movie box.
+//!
+//! Boxes are skipped by their headers up to `moov`, which is read whole and decoded. From then on a unit's time, place and
+//! length come from its track's tables. Besides the tables, at most as large as a few times [`MAX_MOOV`], one unit of at most
+//! [`MAX_UNIT`] bytes is in memory.
+
+mod track;
+
+use levada_plugin::prelude::*;
+use shiguredo_mp4::{BoxHeader, Decode, boxes::MoovBox};
+
+use super::{Demuxer, Unit, bytes::Source};
+use track::Track;
+
+/// The largest movie box, in bytes: the tables of more than ten hours.
+const MAX_MOOV: u64 = 16 << 20;
+/// The largest unit, in bytes.
+pub(super) const MAX_UNIT: u64 = 16 << 20;
+/// Boxes in front of the movie box, at most.
+const MAX_BOXES: usize = 4096;
+
+/// A file that is open, and where each track stands.
+pub(super) struct Movie {
+    source: Source,
+    /// What is wanted: the first track of sound and the first of pictures.
+    tracks: Vec<Track>,
+}
+
+impl Movie {
+    /// Reads the movie box.
+    ///
+    /// # Errors
+    /// When there is none, it is damaged or too large, or none of its tracks can be played.
+    pub fn open(mut source: Source, wanted: [bool; 2]) -> Result<Movie> {
+        let (at, len) = find_moov(&mut source)?;
+        let mut bytes = vec![0; len];
+        source.read(at, &mut bytes)?;
+        let (moov, _) = MoovBox::decode(&bytes)
+            .map_err(|cause| source.error(at, format_args!("the movie box is damaged: {cause}")))?;
+        drop(bytes);
+        if moov.mvex_box.is_some() {
+            return Err(source.error(
+                at,
+                "the file is fragmented, which file-source cannot read yet; turn it into a plain one, such as with \
+                 ffmpeg -i in.mp4 -c copy out.mp4",
+            ));
+        }
+        let mut tracks: Vec<Track> = vec![];
+        let movie_scale = moov.mvhd_box.timescale;
+        for trak in moov.trak_boxes {
+            let id = trak.tkhd_box.track_id;
+            let opened = Track::open(trak, movie_scale).map_err(|cause| {
+                source.error(at, format_args!("track {id} in the movie box: {cause}"))
+            })?;
+            if let Some(track) = opened
+                && wanted[track.port()]
+                && tracks.iter().all(|t| t.port() != track.port())
+            {
+                tracks.push(track);
+            }
+        }
+        Ok(Movie { source, tracks })
+    }
+}
+
+/// The place and the length of the movie box.
+fn find_moov(source: &mut Source) -> Result<(u64, usize)> {
+    let mut at = 0;
+    for _ in 0..MAX_BOXES {
+        let left = source.len().saturating_sub(at);
+        if left < BoxHeader::MIN_SIZE as u64 {
+            return Err(source.error(
+                at,
+                "the file ends without a movie box; it was cut off, or is being written still",
+            ));
+        }
+        let mut header = [0; BoxHeader::MAX_SIZE];
+        let header = &mut header[..left.min(BoxHeader::MAX_SIZE as u64) as usize];
+        source.read(at, header)?;
+        let (header, header_len) = BoxHeader::decode(header)
+            .map_err(|cause| source.error(at, format_args!("no box begins here: {cause}")))?;
+        let len = match header.box_size.get() {
+            // Up to the end of the file.
+            0 => left,
+            len if len < header_len as u64 => {
+                return Err(source.error(
+                    at,
+                    format_args!("a box claims {len} bytes, less than its header"),
+                ));
+            }
+            len => len,
+        };
+        if header.box_type == MoovBox::TYPE {
+            return Ok((at, source.check(at, len, MAX_MOOV, "the movie box")?));
+        }
+        at = at.saturating_add(len);
+    }
+    Err(source.error(
+        at,
+        format_args!("more than {MAX_BOXES} boxes come before a movie box"),
+    ))
+}
+
+impl Demuxer for Movie {
+    fn has(&self, port: usize) -> bool {
+        self.tracks.iter().any(|track| track.port() == port)
+    }
+
+    fn begin(&mut self, at_ns: i64) -> Result {
+        // Pictures can be decoded from a keyframe on only, so they say where it begins.
+        self.tracks.sort_by_key(|track| usize::MAX - track.port());
+        let mut origin = at_ns;
+        for (index, track) in self.tracks.iter_mut().enumerate() {
+            if index == 0 && at_ns > 0 {
+                origin = track.seek_key(at_ns);
+            }
+            track.begin(origin);
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, host: &Host) -> Result<Option<Unit>> {
+        let next = self
+            .tracks
+            .iter_mut()
+            .filter_map(|t| Some((t.next_dts()?, t)));
+        match next.min_by_key(|(dts, _)| *dts) {
+            Some((_, track)) => track.take(&mut self.source, host).map(Some),
+            None => Ok(None),
+        }
+    }
+}

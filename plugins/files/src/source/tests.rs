@@ -1,0 +1,291 @@
+use std::{fs, io::Write, ops::Range};
+
+use levada_plugin::{
+    harness::{Harness, Value},
+    prelude::*,
+};
+use proptest::prelude::*;
+
+use super::{AUDIO, FileSource, VIDEO};
+
+const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/sample.mp4");
+/// With pictures that are shown in another order than they are decoded in, and Opus.
+const REORDERED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reordered.mp4");
+const MS: i64 = 1_000_000;
+
+/// How long so many AAC packets of the clip last: 1024 samples each at 48 kHz.
+fn aac_ns(packets: i64) -> i64 {
+    packets * 1024 * 1_000_000_000 / 48_000
+}
+
+fn open(path: &str, more: &[(&str, Value)]) -> Result<Harness<FileSource>> {
+    // A param's text is static; a test's few are left to the process.
+    let path: &'static str = path.to_owned().leak();
+    let mut params = vec![("path", Value::Text(path))];
+    params.extend(more);
+    Harness::new(&params)
+}
+
+/// Plays up to `most` units as fast as it goes.
+fn play(node: &mut Harness<FileSource>, most: usize) -> Result<Vec<(usize, Frame)>> {
+    let mut out = vec![];
+    while out.len() < most {
+        let ticked = node.tick(0)?;
+        if ticked.is_empty() {
+            break;
+        }
+        out.extend(ticked);
+    }
+    Ok(out)
+}
+
+fn fast(path: &str, more: &[(&str, Value)], most: usize) -> Result<Vec<(usize, Frame)>> {
+    let mut params = vec![("pace", Value::Text("fast"))];
+    params.extend(more);
+    play(&mut open(path, &params)?, most)
+}
+
+fn of(port: usize, out: &[(usize, Frame)]) -> Vec<Frame> {
+    out.iter()
+        .filter(|(p, _)| *p == port)
+        .map(|(_, f)| f.clone())
+        .collect()
+}
+
+/// Types of the NAL units of an Annex B access unit.
+fn nal_types(unit: &[u8]) -> Vec<u8> {
+    let starts = unit.windows(5).filter(|w| w[..4] == [0, 0, 0, 1]);
+    starts.map(|w| w[4] & 0x1f).collect()
+}
+
+#[test]
+fn a_clip_becomes_annex_b_and_aac_with_its_configuration() -> Result {
+    let mut node = open(CLIP, &[("pace", Value::Text("fast"))])?;
+    let out = play(&mut node, usize::MAX)?;
+    let (audio, video) = (of(AUDIO, &out), of(VIDEO, &out));
+    assert_eq!(video.len(), 120);
+    for (n, unit) in (0..).zip(&video) {
+        assert_eq!(unit.pts(), n * 1_000_000_000 / 30);
+        assert_eq!((unit.duration_us(), unit.dts_delta_us()), (33_333, 0));
+        let key = n % 60 == 0;
+        assert_eq!(unit.has(flags::KEYFRAME), key);
+        assert_eq!(unit.has(flags::INTER), !key);
+        let types = nal_types(unit.payload());
+        assert_eq!(types.starts_with(&[7, 8]), key, "picture {n}: {types:?}");
+        assert_eq!(types.last(), Some(&if key { 5 } else { 1 }));
+    }
+    let h264 =
+        Format::video("h264", 320, 180).with_config("packetization-mode=1;profile-level-id=42c015");
+    assert_eq!(video[0].format_id(), node.format_id(&h264));
+    // The packet that only primes the decoder is before the edit, and left out.
+    assert_eq!(audio.len(), 188);
+    for (n, packet) in (0..).zip(&audio) {
+        assert_eq!(packet.pts(), aac_ns(n));
+        assert_eq!(packet.duration_us(), 21_333);
+    }
+    // AAC-LC, 48 kHz, one channel, and what the encoder says of its extensions.
+    let asc = Format::audio("aac", 48_000, 1).with_config([0x11, 0x88, 0x56, 0xe5, 0x00]);
+    assert_eq!(audio[0].format_id(), node.format_id(&asc));
+    assert_eq!(node.bytes_copied(), 0);
+    // Both come in the order of decoding.
+    let times: Vec<i64> = out.iter().map(|(_, f)| f.pts()).collect();
+    assert!(times.is_sorted());
+    Ok(())
+}
+
+#[test]
+fn ten_minutes_of_a_loop_keep_sound_and_picture_together() -> Result {
+    let out = fast(CLIP, &[("loop", Value::Bool(true))], 308 * 150)?;
+    let (audio, video) = (of(AUDIO, &out), of(VIDEO, &out));
+    let length = aac_ns(188);
+    assert!(length * 150 > 600_000 * MS);
+    for pass in 0..150 {
+        let base = pass as i64 * length;
+        assert_eq!(video[pass * 120].pts(), base, "pass {pass}");
+        assert_eq!(audio[pass * 188].pts(), base, "pass {pass}");
+    }
+    // The longer track goes on without a seam: packets never lie further apart than one lasts, to a ns.
+    let steps = audio.windows(2).map(|w| w[1].pts() - w[0].pts());
+    assert!(steps.clone().all(|step| (step - aac_ns(1)).abs() < 2));
+    assert!(
+        out.iter()
+            .all(|(p, f)| *p == VIDEO || !f.has(flags::DISCONTINUITY))
+    );
+    // The shorter one lacks 10 ms at each seam, and says so.
+    assert!(video[120].has(flags::DISCONTINUITY) && !video[0].has(flags::DISCONTINUITY));
+    Ok(())
+}
+
+#[test]
+fn units_come_at_the_speed_of_the_clock() -> Result {
+    let mut node = open(CLIP, &[])?;
+    let mut now = 0;
+    let mut last = 0;
+    for _ in 0..200 {
+        for (_, frame) in node.tick(now)? {
+            assert!(frame.pts() <= now, "{} ns too early", frame.pts() - now);
+            assert!(now - frame.pts() < MS, "at the time of its own");
+            last = frame.pts();
+        }
+        now = now.max(node.deadline().unwrap_or(now));
+    }
+    assert!(last > 500 * MS);
+    Ok(())
+}
+
+#[test]
+fn playing_begins_at_the_keyframe_before_the_start() -> Result {
+    let out = fast(CLIP, &[("start", Value::Float(2.9))], usize::MAX)?;
+    let (audio, video) = (of(AUDIO, &out), of(VIDEO, &out));
+    assert_eq!(video.len(), 60);
+    assert!(video[0].has(flags::KEYFRAME) && video[0].pts() == 0);
+    assert!((0..22 * MS).contains(&audio[0].pts()), "{}", audio[0].pts());
+    assert_eq!(audio.len(), 188 - 94);
+    // Beyond the end there is the last keyframe.
+    let out = fast(CLIP, &[("start", Value::Float(1e5))], usize::MAX)?;
+    assert_eq!(of(VIDEO, &out).len(), 60);
+    Ok(())
+}
+
+#[test]
+fn reordered_pictures_say_when_to_decode_them() -> Result {
+    let out = fast(REORDERED, &[], usize::MAX)?;
+    let (audio, video) = (of(AUDIO, &out), of(VIDEO, &out));
+    let mut times: Vec<i64> = video.iter().map(Frame::pts).collect();
+    assert!(!times.is_sorted(), "they come in the order of decoding");
+    times.sort_unstable();
+    let wanted: Vec<i64> = (0..25).map(|n| n * 40 * MS).collect();
+    assert_eq!(times, wanted);
+    let decoding: Vec<i64> = video
+        .iter()
+        .map(|f| f.pts() / 1000 + i64::from(f.dts_delta_us()))
+        .collect();
+    assert!(decoding.is_sorted());
+    assert!(video.iter().all(|f| f.dts_delta_us() <= 0));
+    // Opus in packets of 20 ms; what the encoder needs to start with is before the edit.
+    assert!((0..20 * MS).contains(&audio[0].pts()));
+    assert!(
+        audio
+            .windows(2)
+            .all(|w| (w[1].pts() - w[0].pts() - 20 * MS).abs() < 2)
+    );
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_played_is_refused_with_a_remedy() -> Result {
+    let folder = tempfile::tempdir()?;
+    let text = folder.path().join("notes.txt");
+    fs::write(&text, "these are no moving pictures")?;
+    for (path, says) in [
+        ("nowhere.mp4", "cannot be read"),
+        (
+            folder.path().to_str().unwrap_or_default(),
+            "no regular file",
+        ),
+        (text.to_str().unwrap_or_default(), "ffmpeg -i"),
+    ] {
+        let refused = open(path, &[]).err().map(|e| e.to_string());
+        assert!(
+            refused.as_ref().is_some_and(|e| e.contains(says)),
+            "{refused:?}"
+        );
+    }
+    Ok(())
+}
+
+/// Plays a file of these bytes to its end, or to where it is damaged. Panics where the node does.
+fn survive(bytes: &[u8]) -> Result<usize> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(bytes)?;
+    let path = file.path().to_str().unwrap_or_default();
+    let played = fast(path, &[], 2_000).map(|out| out.len());
+    if let Err(error) = &played {
+        let text = error.to_string();
+        assert!(!text.contains("panicked"), "{text}");
+    }
+    played
+}
+
+/// The places of all boxes, and of those within the ones that only hold others.
+fn boxes(bytes: &[u8], range: Range<usize>, found: &mut Vec<usize>) {
+    let mut at = range.start;
+    while at + 8 <= range.end {
+        let length = u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        found.push(at);
+        let end = at + (length as usize).max(8);
+        if [
+            b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"dinf",
+        ]
+        .contains(&bytes[at + 4..at + 8].as_array().expect("4 bytes"))
+        {
+            boxes(bytes, at + 8..end.min(range.end), found);
+        }
+        at = end;
+    }
+}
+
+#[test]
+fn a_file_cut_off_anywhere_says_where() -> Result {
+    let whole = fs::read(CLIP)?;
+    assert_eq!(survive(&whole)?, 308);
+    let mut places = vec![];
+    boxes(&whole, 0..whole.len(), &mut places);
+    assert!(places.len() > 30, "{} boxes", places.len());
+    // In the middle of headers, and in the media itself.
+    let within = places.iter().flat_map(|at| [*at, at + 5, at + 9]);
+    let media = (1..20).map(|n| whole.len() - n * n * 100);
+    for length in within.chain(media) {
+        let cut = survive(&whole[..length]).err().map(|e| e.to_string());
+        let says = cut
+            .as_ref()
+            .is_some_and(|e| e.contains("at byte") || (length < 12 && e.contains("no file that")));
+        assert!(says, "cut to {length} bytes: {cut:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn boxes_that_lie_about_their_size_are_found_out() -> Result {
+    let whole = fs::read(CLIP)?;
+    let mut places = vec![];
+    boxes(&whole, 0..whole.len(), &mut places);
+    for at in places {
+        for size in [0_u32, 1, 7, 8, 0x7fff_ffff, 0xffff_ffff] {
+            let mut bytes = whole.clone();
+            bytes[at..at + 4].copy_from_slice(&size.to_be_bytes());
+            // Some are harmless, such as a table of nothing; none may panic or ask for the memory it claims.
+            let _ = survive(&bytes);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn absurd_tables_cost_no_memory() -> Result {
+    // A table of sizes that says: so many samples, all of one byte.
+    let mut bytes = fs::read(CLIP)?;
+    let at = bytes
+        .windows(4)
+        .position(|w| w == b"stsz")
+        .expect("there is one");
+    bytes[at + 8..at + 12].copy_from_slice(&1_u32.to_be_bytes());
+    bytes[at + 12..at + 16].copy_from_slice(&u32::MAX.to_be_bytes());
+    assert!(survive(&bytes).is_err_and(|e| e.to_string().contains("at byte")));
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn flipped_bytes_end_in_an_error_or_in_what_is_left(
+        flips in prop::collection::vec((0_usize..9_000, any::<u8>()), 1..6),
+    ) {
+        let mut bytes = fs::read(CLIP).expect("the clip is there");
+        for (at, bits) in flips {
+            bytes[at] ^= bits;
+        }
+        let _ = survive(&bytes);
+    }
+}
