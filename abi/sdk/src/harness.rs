@@ -124,7 +124,7 @@ impl<N: Node> Harness<N> {
     /// # Errors
     /// What `create` or `start` answered, or a param that the type does not declare.
     pub fn new(params: &[(&str, Value)]) -> Result<Self> {
-        Self::with_formats(params, &[])
+        Self::make(params, &[], u64::MAX)
     }
 
     /// The same, in a graph whose links carry `formats`: patterns for each port, by its name, as
@@ -133,6 +133,18 @@ impl<N: Node> Harness<N> {
     /// # Errors
     /// As [`Harness::new`], or a port that the type does not have.
     pub fn with_formats(params: &[(&str, Value)], formats: &[(&str, &str)]) -> Result<Self> {
+        Self::make(params, formats, u64::MAX)
+    }
+
+    /// As [`new`](Harness::new), with only those ports linked whose bit is set, port 0's the lowest.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_linked_ports(params: &[(&str, Value)], linked_ports: u64) -> Result<Self> {
+        Self::make(params, &[], linked_ports)
+    }
+
+    fn make(params: &[(&str, Value)], formats: &[(&str, &str)], linked_ports: u64) -> Result<Self> {
         let mut carried = vec![Text::EMPTY; N::PORTS.len()];
         for (name, patterns) in formats {
             // SAFETY: names of ports are static text.
@@ -181,7 +193,7 @@ impl<N: Node> Harness<N> {
             name: Text::new(N::NAME),
             params: values.as_ptr(),
             params_len: values.len(),
-            linked_ports: u64::MAX,
+            linked_ports,
             host: &raw const HOST,
             data: std::ptr::null(),
             formats: carried.as_ptr(),

@@ -9,9 +9,15 @@
 
 mod bytes;
 mod h264;
+mod ivf;
 mod mp4;
+mod ogg;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_others;
+mod wav;
+mod y4m;
 
 use levada_plugin::{Loan, prelude::*};
 use tracing::info;
@@ -22,6 +28,8 @@ use bytes::Source;
 const AUDIO: usize = 0;
 /// Number of the port for pictures.
 const VIDEO: usize = 1;
+/// The largest unit, in bytes.
+const MAX_UNIT: u64 = 16 << 20;
 /// How much a track may lack at the end of a pass before the next one counts as a jump for it.
 const SEAM_NS: i64 = 1_000_000;
 
@@ -60,10 +68,11 @@ pub(crate) trait Demuxer: Send {
     fn next(&mut self, host: &Host) -> Result<Option<Unit>>;
 }
 
-/// Plays a media file: MP4 with H.264, VP8, VP9, AV1, AAC, MP3 or Opus in it.
+/// Plays a media file: MP4 with H.264, VP8, VP9, AV1, AAC, MP3 or Opus in it, Ogg with Opus, IVF with VP8, VP9 or AV1, WAVE,
+/// and Y4M.
 ///
 /// **Inputs** none. **Outputs** `audio`, `video`: what the first track of each kind holds, one unit a frame, as it is coded
-/// in the file: H.264 as Annex B with its parameter sets in front of each keyframe, AAC with its AudioSpecificConfig in
+/// in the file: samples as `audio/f32` in blocks of 20 ms, pictures as `video/i420`, H.264 as Annex B with its parameter sets in front of each keyframe, AAC with its AudioSpecificConfig in
 /// the format. A port that is not linked is not read. **Params** `path`, relative to where the program runs; `pace`: `real`
 /// plays at the speed of the clock, `fast` as links take it; `loop`: begins again at the end, on one timeline; `start`:
 /// seconds into the file, of which the last keyframe at or before is taken and becomes time 0.
@@ -160,8 +169,8 @@ impl Node for FileSource {
     const NAME: &'static str = "file-source";
     const SUMMARY: &'static str = "Plays a media file";
     const PORTS: &'static [Port] = &[
-        Port::output("audio").formats("audio/aac audio/opus audio/mp3"),
-        Port::output("video").formats("video/h264 video/vp8 video/vp9 video/av1"),
+        Port::output("audio").formats("audio/aac audio/opus audio/mp3 audio/f32"),
+        Port::output("video").formats("video/h264 video/vp8 video/vp9 video/av1 video/i420"),
     ];
     const PARAMS: &'static [Param] = &[
         Param::text("path", "")
@@ -256,10 +265,16 @@ fn open(path: &str, wanted: [bool; 2]) -> Result<Box<dyn Demuxer>> {
     let head = source.peek(&mut head)?;
     match head {
         [_, _, _, _, b'f', b't', b'y', b'p', ..] => Ok(Box::new(mp4::Movie::open(source, wanted)?)),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E'] => {
+            Ok(Box::new(wav::Wav::open(source)?))
+        }
+        [b'O', b'g', b'g', b'S', ..] => Ok(Box::new(ogg::OggOpus::open(source)?)),
+        [b'D', b'K', b'I', b'F', ..] => Ok(Box::new(ivf::Ivf::open(source)?)),
+        head if head.starts_with(b"YUV4MPEG2 ") => Ok(Box::new(y4m::Y4m::open(source)?)),
         _ => {
             info!(?head, "the first bytes of a file of unknown kind");
             Err(Error::new(format_args!(
-                "\"{path}\" is no file that file-source knows: it plays MP4; turn it into one, such as with \
+                "\"{path}\" is no file that file-source knows: it plays MP4, WAVE, Ogg with Opus, IVF and Y4M; turn it into one of them, such as with \
                  ffmpeg -i \"{path}\" out.mp4"
             )))
         }

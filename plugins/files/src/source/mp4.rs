@@ -2,7 +2,7 @@
 //!
 //! Boxes are skipped by their headers up to `moov`, which is read whole and decoded. From then on a unit's time, place and
 //! length come from its track's tables. Besides the tables, at most as large as a few times [`MAX_MOOV`], one unit of at most
-//! [`MAX_UNIT`] bytes is in memory.
+//! [`MAX_UNIT`](super::MAX_UNIT) bytes is in memory.
 
 mod track;
 
@@ -14,8 +14,6 @@ use track::Track;
 
 /// The largest movie box, in bytes: the tables of more than ten hours.
 const MAX_MOOV: u64 = 16 << 20;
-/// The largest unit, in bytes.
-pub(super) const MAX_UNIT: u64 = 16 << 20;
 /// Boxes in front of the movie box, at most.
 const MAX_BOXES: usize = 4096;
 

@@ -9,10 +9,7 @@ use shiguredo_mp4::{
 };
 use tracing::warn;
 
-use super::{
-    super::{AUDIO, Unit, VIDEO, bytes::Source, h264::Avc},
-    MAX_UNIT,
-};
+use super::super::{AUDIO, MAX_UNIT, Unit, VIDEO, bytes::Source, h264::Avc};
 
 const NS: i128 = 1_000_000_000;
 

@@ -1,0 +1,242 @@
+//! [`OggOpus`]: Opus in Ogg (RFC 3533, RFC 7845).
+//!
+//! Pages are read one after the other, each checked by its CRC, and give packets; a packet may reach over pages, up to
+//! [`MAX_PACKET`] bytes. Packets are timed by what they say they last, from the pre-skip on: what only primes the decoder lies
+//! before time 0 and is left out. One page and one packet are in memory. Pages of other streams are passed over, and the
+//! file's first Opus stream is played.
+
+use std::collections::VecDeque;
+
+use levada_plugin::prelude::*;
+
+use super::{AUDIO, Demuxer, Unit, bytes::Source};
+
+/// The largest packet: 120 ms in 48 frames of 1275 bytes, and their lengths.
+const MAX_PACKET: usize = 65_536;
+const PAGE_HEADER: usize = 27;
+/// Opus counts at this rate, whatever it was made of.
+const RATE: i64 = 48_000;
+
+/// A file that is open.
+pub(super) struct OggOpus {
+    source: Source,
+    serial: Option<u32>,
+    channels: u32,
+    pre_skip: i64,
+    /// Where the next page lies.
+    at: u64,
+    /// The part of a packet that the last page ended with.
+    part: Vec<u8>,
+    /// Packets of the last page, with its place.
+    packets: VecDeque<(u64, Vec<u8>)>,
+    /// The time of the next packet, in samples from where playing began.
+    next: i64,
+}
+
+impl OggOpus {
+    /// Reads the stream's headers.
+    ///
+    /// # Errors
+    /// When no stream in the file is Opus.
+    pub fn open(source: Source) -> Result<OggOpus> {
+        let mut file = OggOpus {
+            source,
+            serial: None,
+            channels: 0,
+            pre_skip: 0,
+            at: 0,
+            part: vec![],
+            packets: VecDeque::new(),
+            next: 0,
+        };
+        file.rewind()?;
+        Ok(file)
+    }
+
+    /// Goes to the first packet of sound.
+    fn rewind(&mut self) -> Result {
+        (self.at, self.serial) = (0, None);
+        self.part.clear();
+        self.packets.clear();
+        let head = self.packet()?;
+        let Some((at, head)) = head.filter(|(_, h)| h.starts_with(b"OpusHead") && h.len() >= 19)
+        else {
+            return Err(self.source.error(
+                0,
+                "no Opus stream begins in this file; file-source plays no other in Ogg",
+            ));
+        };
+        self.channels = head[9].into();
+        self.pre_skip = u16::from_le_bytes([head[10], head[11]]).into();
+        match self.packet()? {
+            Some((_, tags)) if tags.starts_with(b"OpusTags") => {}
+            _ => {
+                return Err(self
+                    .source
+                    .error(at, "the stream's second header is missing"));
+            }
+        }
+        self.next = -self.pre_skip;
+        Ok(())
+    }
+
+    /// The next packet of the stream, with the place of its page.
+    fn packet(&mut self) -> Result<Option<(u64, Vec<u8>)>> {
+        while self.packets.is_empty() {
+            if self.at >= self.source.len() {
+                return Ok(None);
+            }
+            self.page()?;
+        }
+        Ok(self.packets.pop_front())
+    }
+
+    /// Reads a page.
+    fn page(&mut self) -> Result {
+        let at = self.at;
+        self.source.check(
+            at,
+            PAGE_HEADER as u64,
+            PAGE_HEADER as u64,
+            "a page's header",
+        )?;
+        let mut page = vec![0; PAGE_HEADER + 255];
+        self.source.read(at, &mut page[..PAGE_HEADER])?;
+        if !page.starts_with(b"OggS") || page[4] != 0 {
+            return Err(self.source.error(at, "no page begins here"));
+        }
+        let segments = usize::from(page[26]);
+        let table = PAGE_HEADER..PAGE_HEADER + segments;
+        self.source
+            .check(at, table.end as u64, u64::MAX, "a page's header")?;
+        self.source
+            .read(at + PAGE_HEADER as u64, &mut page[table.clone()])?;
+        let lengths = page[table.clone()].to_vec();
+        let body: usize = lengths.iter().map(|n| usize::from(*n)).sum();
+        let whole = self
+            .source
+            .check(at, (table.end + body) as u64, u64::MAX, "a page")?;
+        page.resize(whole, 0);
+        self.source
+            .read(at + table.end as u64, &mut page[table.end..])?;
+        self.at = at + whole as u64;
+        let long = |n: usize| u32::from_le_bytes([page[n], page[n + 1], page[n + 2], page[n + 3]]);
+        let (serial, said) = (long(14), long(22));
+        page[22..26].fill(0);
+        if crc(&page) != said {
+            return Err(self
+                .source
+                .error(at, "the page's checksum does not fit; it is damaged"));
+        }
+        let starts_opus = page[table.end..].starts_with(b"OpusHead");
+        if starts_opus && self.serial.is_none() {
+            self.serial = Some(serial);
+        }
+        if self.serial != Some(serial) {
+            return Ok(());
+        }
+        // A page that does not continue a packet leaves the part before without its end.
+        if page[5] & 1 == 0 {
+            self.part.clear();
+        }
+        let mut from = table.end;
+        for length in lengths {
+            let to = from + usize::from(length);
+            self.part.extend_from_slice(&page[from..to]);
+            from = to;
+            if self.part.len() > MAX_PACKET {
+                return Err(self.source.error(
+                    at,
+                    format_args!("a packet has more than {MAX_PACKET} bytes"),
+                ));
+            }
+            // A shorter segment is a packet's last.
+            if length < 255 {
+                self.packets.push_back((at, std::mem::take(&mut self.part)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// CRC-32 with polynomial 0x04c11db7, from 0, unreflected (RFC 3533, 6).
+fn crc(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0, |sum: u32, byte| {
+        (0..8).fold(sum ^ u32::from(*byte) << 24, |sum, _| {
+            sum << 1 ^ if sum >> 31 == 1 { 0x04c1_1db7 } else { 0 }
+        })
+    })
+}
+
+/// How many samples of 48 kHz a packet lasts (RFC 6716, 3); `None` when no packet begins like this.
+fn samples(packet: &[u8]) -> Option<i64> {
+    let toc = *packet.first()?;
+    let config = usize::from(toc >> 3);
+    let frame = match config {
+        0..12 => [480, 960, 1920, 2880][config % 4],
+        12..16 => [480, 960][config % 2],
+        _ => [120, 240, 480, 960][config % 4],
+    };
+    let frames = match toc & 3 {
+        0 => 1,
+        1 | 2 => 2,
+        _ => i64::from(packet.get(1)? & 0x3f),
+    };
+    Some(frame * frames).filter(|total| (1..=5760).contains(total))
+}
+
+fn ns(samples: i64) -> i64 {
+    (i128::from(samples) * 1_000_000_000).div_euclid(RATE.into()) as i64
+}
+
+impl Demuxer for OggOpus {
+    fn has(&self, port: usize) -> bool {
+        port == AUDIO
+    }
+
+    fn begin(&mut self, at_ns: i64) -> Result {
+        self.rewind()?;
+        // What begins before would overlap with the end of the pass before.
+        while ns(self.next) < at_ns.max(0) {
+            let Some((at, packet)) = self.packet()? else {
+                break;
+            };
+            let Some(lasts) = samples(&packet) else {
+                return Err(self.source.error(at, "a packet in this page is not Opus"));
+            };
+            self.next += lasts;
+        }
+        let origin = (i128::from(at_ns.max(0)) * i128::from(RATE) / 1_000_000_000) as i64;
+        self.next = (self.next - origin).max(0);
+        Ok(())
+    }
+
+    fn next(&mut self, host: &Host) -> Result<Option<Unit>> {
+        let Some((at, packet)) = self.packet()? else {
+            return Ok(None);
+        };
+        let Some(lasts) = samples(&packet) else {
+            return Err(self.source.error(at, "a packet in this page is not Opus"));
+        };
+        let mut payload = host.loan(packet.len())?;
+        payload.as_mut_slice().copy_from_slice(&packet);
+        host.copied(packet.len());
+        let config = if self.channels == 2 {
+            "stereo=1;sprop-stereo=1"
+        } else {
+            ""
+        };
+        let format = Format::audio("opus", RATE as u32, self.channels).with_config(config);
+        let pts = ns(self.next);
+        self.next += lasts;
+        Ok(Some(Unit {
+            port: AUDIO,
+            payload,
+            format: host.format_id(&format)?,
+            pts,
+            dts: pts,
+            end: ns(self.next),
+            key: true,
+        }))
+    }
+}

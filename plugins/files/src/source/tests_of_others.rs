@@ -1,0 +1,237 @@
+//! WAVE, Ogg, IVF and Y4M. What tests of MP4 need as well is in `tests.rs`.
+
+use std::io::Write;
+
+use levada_plugin::{
+    as_f32,
+    harness::{Harness, Value},
+    prelude::*,
+};
+use proptest::prelude::*;
+
+use super::FileSource;
+
+const MS: i64 = 1_000_000;
+/// A second of a tone in Ogg, as ffmpeg wrote it.
+const OGG: &[u8] = include_bytes!("../../tests/tone.ogg");
+/// Ten pictures of 64x64 in VP8 at 25 a second, with keyframes at 0 and 5.
+const IVF: &[u8] = include_bytes!("../../tests/pattern.ivf");
+
+/// Plays a file of these bytes to its end.
+fn play(bytes: &[u8], more: &[(&str, Value)]) -> Result<(Harness<FileSource>, Vec<Frame>)> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(bytes)?;
+    // A param's text is static; a test's few are left to the process.
+    let path: &'static str = file.path().to_string_lossy().into_owned().leak();
+    let mut params = vec![("path", Value::Text(path)), ("pace", Value::Text("fast"))];
+    params.extend(more);
+    // Only one of the ports has a track, so the other one may not be linked.
+    let mut node = Harness::<FileSource>::with_linked_ports(&params, ports_of(bytes))?;
+    let mut out = vec![];
+    while out.len() < 2_000 {
+        let ticked = node.tick(0)?;
+        if ticked.is_empty() {
+            break;
+        }
+        out.extend(ticked.into_iter().map(|(_, frame)| frame));
+    }
+    Ok((node, out))
+}
+
+fn ports_of(bytes: &[u8]) -> u64 {
+    let is_sound = bytes.starts_with(b"RIFF") || bytes.starts_with(b"OggS");
+    if is_sound { 1 } else { 2 }
+}
+
+/// A WAVE file of so many samples of each channel, all of these bytes.
+fn wav(kind: u16, bits: u16, channels: u16, count: usize, sample: &[u8]) -> Vec<u8> {
+    let data = sample.repeat(count * usize::from(channels));
+    let mut file = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0".to_vec();
+    let frame = channels * bits / 8;
+    for short in [kind, channels] {
+        file.extend(short.to_le_bytes());
+    }
+    file.extend(8_000_u32.to_le_bytes());
+    file.extend((8_000 * u32::from(frame)).to_le_bytes());
+    for short in [frame, bits] {
+        file.extend(short.to_le_bytes());
+    }
+    // A chunk of odd length that nobody knows.
+    file.extend(b"LIST\x03\0\0\0abc\0data");
+    file.extend((data.len() as u32).to_le_bytes());
+    file.extend(data);
+    file
+}
+
+fn y4m(pictures: u8) -> Vec<u8> {
+    let mut file = b"YUV4MPEG2 W5 H3 F30000:1001 Ip A1:1 C420jpeg\n".to_vec();
+    for n in 0..pictures {
+        file.extend(b"FRAME\n");
+        file.extend([n; 15 + 2 * 6]);
+    }
+    file
+}
+
+#[test]
+fn wave_samples_of_every_kind_become_f32() -> Result {
+    let half = 0.5_f64;
+    for (kind, bits, sample) in [
+        (1, 8, vec![192]),
+        (1, 16, 16_384_i16.to_le_bytes().to_vec()),
+        (1, 24, vec![0, 0, 64]),
+        (1, 32, (1_i32 << 30).to_le_bytes().to_vec()),
+        (3, 32, (half as f32).to_le_bytes().to_vec()),
+        (3, 64, half.to_le_bytes().to_vec()),
+    ] {
+        let (node, out) = play(&wav(kind, bits, 2, 1_000, &sample), &[])?;
+        // 20 ms each, and the rest.
+        assert_eq!(out.len(), 7, "kind {kind}, {bits} bits");
+        let heard: Vec<f32> = out
+            .iter()
+            .flat_map(|f| as_f32(f.payload()).expect("aligned").to_vec())
+            .collect();
+        assert_eq!(heard, vec![0.5; 2_000], "kind {kind}, {bits} bits");
+        for (n, block) in (0..).zip(&out) {
+            assert_eq!(block.pts(), n * 20 * MS);
+        }
+        assert_eq!(
+            out[0].format_id(),
+            node.format_id(&Format::audio("f32", 8_000, 2))
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn wave_begins_at_the_very_sample() -> Result {
+    let file = wav(1, 16, 1, 8_000, &[0, 64]);
+    let (_, out) = play(&file, &[("start", Value::Float(0.75))])?;
+    let count: usize = out.iter().map(|f| f.payload().len() / 4).sum();
+    assert_eq!((out[0].pts(), count), (0, 2_000));
+    Ok(())
+}
+
+#[test]
+fn opus_in_ogg_begins_behind_its_pre_skip_and_follows_without_a_hole() -> Result {
+    let (node, out) = play(OGG, &[])?;
+    let opus = Format::audio("opus", 48_000, 1);
+    assert!(out.iter().all(|f| f.format_id() == node.format_id(&opus)));
+    assert!((0..20 * MS).contains(&out[0].pts()));
+    for pair in out.windows(2) {
+        let end = pair[0].pts() + i64::from(pair[0].duration_us()) * 1000;
+        assert!((pair[1].pts() - end).abs() < 2);
+    }
+    let last = out.last().expect("there is one");
+    assert!(
+        (980 * MS..1_040 * MS).contains(&last.pts()),
+        "{}",
+        last.pts()
+    );
+    let (_, later) = play(OGG, &[("start", Value::Float(0.5))])?;
+    assert!((0..20 * MS).contains(&later[0].pts()) && later.len() < out.len() * 6 / 10);
+    Ok(())
+}
+
+#[test]
+fn ivf_gives_pictures_at_their_times_and_begins_at_keyframes() -> Result {
+    let (node, out) = play(IVF, &[])?;
+    assert_eq!(out.len(), 10);
+    for (n, picture) in (0..).zip(&out) {
+        assert_eq!(
+            (picture.pts(), picture.duration_us()),
+            (n * 40 * MS, 40_000)
+        );
+        assert_eq!(picture.has(flags::KEYFRAME), n % 5 == 0);
+    }
+    assert_eq!(
+        out[0].format_id(),
+        node.format_id(&Format::video("vp8", 64, 64))
+    );
+    let (_, later) = play(IVF, &[("start", Value::Float(0.3))])?;
+    assert_eq!((later.len(), later[0].pts()), (5, 0));
+    assert!(later[0].has(flags::KEYFRAME));
+    Ok(())
+}
+
+#[test]
+fn y4m_gives_pictures_of_odd_sizes_too() -> Result {
+    let (node, out) = play(&y4m(9), &[])?;
+    assert_eq!(out.len(), 9);
+    for (n, picture) in (0_u8..).zip(&out) {
+        assert_eq!(picture.payload(), [n; 27]);
+        assert_eq!(picture.pts(), i64::from(n) * 1_001_000_000_000 / 30_000);
+    }
+    assert_eq!(
+        out[0].format_id(),
+        node.format_id(&Format::video("i420", 5, 3))
+    );
+    assert_eq!(node.bytes_copied(), 0);
+    let (_, later) = play(&y4m(9), &[("start", Value::Float(0.2))])?;
+    assert_eq!((later[0].payload()[0], later[0].pts()), (5, 0));
+    Ok(())
+}
+
+#[test]
+fn loops_of_each_kind_have_no_seam() -> Result {
+    for (file, length) in [
+        (wav(1, 16, 1, 800, &[0, 1]), 100 * MS),
+        (IVF.to_vec(), 400 * MS),
+        (y4m(3), 3 * 1_001_000_000_000 / 30_000),
+    ] {
+        let (_, out) = play(&file, &[("loop", Value::Bool(true))])?;
+        assert_eq!(out.len(), 2_000);
+        assert!(out.iter().all(|f| !f.has(flags::DISCONTINUITY)));
+        let passes = out.iter().filter(|f| f.pts() % length == 0).count();
+        assert!(passes > 100, "{passes}");
+        assert!(out.is_sorted_by_key(Frame::pts));
+    }
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_played_is_refused_with_its_place() {
+    let absurd = b"YUV4MPEG2 W16385 H16384 F25:1 C420\nFRAME\n".to_vec();
+    let large = b"YUV4MPEG2 W16384 H16384 F25:1 C420\nFRAME\nxyz".to_vec();
+    let mut damaged = OGG.to_vec();
+    damaged[200] ^= 1;
+    for (file, says) in [
+        (absurd, "16384 pixels"),
+        (large, "402653184 bytes, but the file ends"),
+        (b"YUV4MPEG2 W16 H16 F25:1 C444\n".to_vec(), "only 420"),
+        (wav(6, 8, 1, 10, &[0]), "kind 6"),
+        (damaged, "checksum"),
+        (IVF[..IVF.len() - 1].to_vec(), "cut off"),
+    ] {
+        let refused = play(&file, &[]).err().map(|e| e.to_string());
+        let is_right = refused
+            .as_ref()
+            .is_some_and(|e| e.contains(says) && e.contains("at byte"));
+        assert!(is_right, "{refused:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn damaged_files_end_in_an_error_or_in_what_is_left(
+        which in 0_usize..4,
+        cut in 0_usize..5_000,
+        flips in prop::collection::vec((any::<usize>(), any::<u8>()), 0..5),
+    ) {
+        let mut file = match which {
+            0 => wav(1, 16, 2, 500, &[0, 64]),
+            1 => OGG.to_vec(),
+            2 => IVF.to_vec(),
+            _ => y4m(5),
+        };
+        for (at, bits) in flips {
+            let at = at % file.len().min(200);
+            file[at] ^= bits;
+        }
+        file.truncate(file.len().saturating_sub(cut % file.len()).max(12));
+        if let Err(error) = play(&file, &[]) {
+            prop_assert!(!error.to_string().contains("panicked"), "{}", error);
+        }
+    }
+}
