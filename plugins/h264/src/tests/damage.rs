@@ -1,6 +1,7 @@
 //! Bytes that no encoder made: dropped and counted, never an error, never a panic.
 
 use super::*;
+use crate::tests::decoding::{B_FRAMES, IN_ORDER, units};
 
 /// A sequence of numbers that repeats with its seed (xorshift64*).
 struct Random(u64);
@@ -63,6 +64,42 @@ fn flipped_bits_cost_pictures_and_nothing_else() -> Result {
         "what gives no picture is counted"
     );
     recovers(&mut decoder, &units)
+}
+
+#[test]
+fn damage_in_other_profiles_is_borne_as_well() -> Result {
+    let sound = stream(3, 96, 64, &[])?;
+    let mut random = Random(1);
+    for data in [B_FRAMES, IN_ORDER] {
+        let mut decoder = Harness::<H264Decoder>::new(&[])?;
+        let mut pushed = 0;
+        for _ in 0..60 {
+            for (n, unit) in (0..).zip(units(data)) {
+                let mut bytes = unit.to_vec();
+                // Parameter sets, which the decoder reads and rewrites, are as likely to be hit as slices.
+                for _ in 0..random.next(3) {
+                    let at = random.next(bytes.len());
+                    bytes[at] ^= 1 << random.next(8);
+                }
+                bytes.truncate(bytes.len() - random.next(20).saturating_sub(15));
+                let unit = Frame::from_bytes(Kind::Video, vec![0].into()).with_pts(n * 40_000_000);
+                push(&mut decoder, &unit, bytes)?;
+                pushed += 1;
+            }
+        }
+        assert!(decoder.dropped() > 0 && decoder.dropped() <= pushed);
+        // What waits for its turn is from before.
+        decoder.event(
+            0,
+            Event {
+                kind: event::kind::FLUSH,
+                stream: event::ALL_STREAMS,
+                value: 0,
+            },
+        )?;
+        recovers(&mut decoder, &sound)?;
+    }
+    Ok(())
 }
 
 #[test]

@@ -4,13 +4,13 @@ use super::*;
 
 /// 30 pictures of 64x48 at 25 a second by x264 (main profile, pyramid of B slices, a keyframe every 12), each
 /// brighter by 7 than the one before.
-const B_FRAMES: &[u8] = include_bytes!("../../tests/b-frames.h264");
+pub const B_FRAMES: &[u8] = include_bytes!("../../tests/b-frames.h264");
 /// The same in order: high profile, no B slices, one keyframe.
-const IN_ORDER: &[u8] = include_bytes!("../../tests/in-order.h264");
+pub const IN_ORDER: &[u8] = include_bytes!("../../tests/in-order.h264");
 const STEP_NS: i64 = 40_000_000;
 
 /// Cuts a stream into access units; each slice ends one, because pictures have one slice.
-fn units(stream: &[u8]) -> Vec<&[u8]> {
+pub fn units(stream: &[u8]) -> Vec<&[u8]> {
     let heads = stream
         .windows(4)
         .enumerate()
