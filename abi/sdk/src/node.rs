@@ -198,7 +198,9 @@ impl<'a> Config<'a> {
     /// frame, and may change between two frames.
     #[must_use]
     pub fn formats(&self, port: usize) -> &str {
-        if self.raw.formats.is_null() || port >= self.raw.formats_len {
+        // A host that was built before these fields were says so by its size.
+        let has_them = self.raw.size >= size_of::<NodeConfig>();
+        if !has_them || self.raw.formats.is_null() || port >= self.raw.formats_len {
             return "";
         }
         // SAFETY: so many texts are valid during `create` (contract of `NodeConfig`), which `self` does

@@ -336,11 +336,14 @@ fn settle(
             continue;
         };
         let want = want[key as usize].as_ref();
-        if converter.can_keep(key) && want.is_none_or(|want| does(key, comes, want)) {
+        let kept = comes
+            .and_then(|comes| comes.meet(stated))
+            .unwrap_or_else(|| stated.clone());
+        // A size that is not known may be larger than what it could make.
+        let kept = Some(kept).filter(|_| comes.is_some() || !key.is_side());
+        if converter.can_keep(key) && want.is_none_or(|want| does(key, kept.as_ref(), want)) {
             chosen[key as usize] = Some(0);
-            // It keeps what it can make; where nothing is known of what comes, it is one of those.
-            let kept = comes.and_then(|comes| comes.meet(stated));
-            made = made.with(key, kept.or_else(|| Some(stated.clone())));
+            made = made.with(key, kept);
         } else if want.is_some() || converter.must_be_told(key) {
             let allowed = want
                 .and_then(|want| settable.meet(want))

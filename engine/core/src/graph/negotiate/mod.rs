@@ -136,8 +136,10 @@ pub(super) fn negotiate(
         into[link.to.node].push(at);
         out_of[link.from.node].push(at);
     }
+    let nodes = graph.nodes.iter().zip(about.types);
     let solver = Solver {
         graph,
+        kept: nodes.map(|(node, info)| offers::kept(node, info)).collect(),
         types: about.types,
         stated,
         converters: &converters.0,

@@ -83,9 +83,7 @@ fn by_params(node: &Node, info: &TypeInfo, patterns: Vec<Pattern>) -> Vec<Patter
             let (Some(value), Some(stated)) = (value, pattern.values(key)) else {
                 continue;
             };
-            if matches!(value, ParamValue::Integer(0)) || *value == ParamValue::Float(0.0) {
-                pattern = pattern.with(key, None);
-            } else if let Some(one) = number(value).filter(|one| stated.contains(*one)) {
+            if let Some(one) = number(value).filter(|one| stated.contains(*one)) {
                 pattern = pattern.with(key, Some(Values::one(one)));
             }
         }
@@ -101,6 +99,15 @@ fn by_params(node: &Node, info: &TypeInfo, patterns: Vec<Pattern>) -> Vec<Patter
     }
 }
 
+/// By key: whether a param of that name says that it stays as it comes.
+pub(super) fn kept(node: &Node, info: &TypeInfo) -> [bool; Key::ALL.len()] {
+    Key::ALL.map(|key| match param(node, info, key.as_str()) {
+        Some(ParamValue::Integer(value)) => *value == 0,
+        Some(ParamValue::Float(value)) => *value == 0.0,
+        _ => false,
+    })
+}
+
 /// A pattern that an output offers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Offer {
@@ -110,8 +117,13 @@ pub(super) struct Offer {
 }
 
 /// What an output that states `stated` offers. `comes` is what comes to its node, and `forwarded` what
-/// comes to inputs whose frames go on to it.
-pub(super) fn offered(stated: &[Pattern], comes: &[Pattern], forwarded: &[Pattern]) -> Vec<Offer> {
+/// comes to inputs whose frames go on to it; `kept` says which keys stay as they come.
+pub(super) fn offered(
+    stated: &[Pattern],
+    comes: &[Pattern],
+    forwarded: &[Pattern],
+    kept: [bool; Key::ALL.len()],
+) -> Vec<Offer> {
     let goes_on = |pattern: &Pattern| forwarded.iter().any(|p| p.is_encoded_as(pattern));
     // By media: whether frames that come in go on as they are.
     let of_media = |pattern: &Pattern| {
@@ -125,7 +137,7 @@ pub(super) fn offered(stated: &[Pattern], comes: &[Pattern], forwarded: &[Patter
         if pattern.encoding().is_none() {
             let narrowed: Vec<Pattern> = comes
                 .iter()
-                .filter_map(|comes| as_it_comes(pattern, comes, false))
+                .filter_map(|comes| as_it_comes(pattern, comes, kept))
                 .collect();
             let follows = !narrowed.is_empty();
             let all = if follows {
@@ -139,6 +151,7 @@ pub(super) fn offered(stated: &[Pattern], comes: &[Pattern], forwarded: &[Patter
             continue;
         }
         let follows = goes_on(pattern);
+        let stays = kept.map(|kept| kept || follows);
         if !follows && of_media(pattern) {
             continue;
         }
@@ -148,7 +161,7 @@ pub(super) fn offered(stated: &[Pattern], comes: &[Pattern], forwarded: &[Patter
             let is_it = comes.media() == pattern.media();
             if is_it && (!follows || comes.is_encoded_as(pattern)) {
                 let comes = comes.clone().in_encoding_of(pattern);
-                format::add(&mut made, &keys_as_they_come(pattern, &comes, follows));
+                format::add(&mut made, &keys_as_they_come(pattern, &comes, stays));
             }
         }
         if made.is_empty() {
@@ -162,18 +175,18 @@ pub(super) fn offered(stated: &[Pattern], comes: &[Pattern], forwarded: &[Patter
 }
 
 /// What comes in, as far as it fits a pattern with any encoding.
-fn as_it_comes(pattern: &Pattern, comes: &Pattern, goes_on: bool) -> Option<Pattern> {
+fn as_it_comes(pattern: &Pattern, comes: &Pattern, stays: [bool; 4]) -> Option<Pattern> {
     let encoded = pattern.bare().meet(&comes.bare())?;
     let pattern = pattern.clone().in_encoding_of(&encoded);
-    Some(keys_as_they_come(&pattern, comes, goes_on))
+    Some(keys_as_they_come(&pattern, comes, stays))
 }
 
-/// A pattern with the keys of what comes in where it states none; where frames go on as they are, with
-/// those of both.
-fn keys_as_they_come(pattern: &Pattern, comes: &Pattern, goes_on: bool) -> Pattern {
+/// A pattern with the keys of what comes in where it states none; where they stay as they come, with those
+/// of both.
+fn keys_as_they_come(pattern: &Pattern, comes: &Pattern, stays: [bool; 4]) -> Pattern {
     Key::ALL.into_iter().fold(pattern.clone(), |made, key| {
         let values = match (pattern.values(key), comes.values(key)) {
-            (Some(stated), Some(comes)) if goes_on => {
+            (Some(stated), Some(comes)) if stays[key as usize] => {
                 Some(comes.meet(stated).unwrap_or_else(|| stated.clone()))
             }
             (stated, comes) => stated.or(comes).cloned(),

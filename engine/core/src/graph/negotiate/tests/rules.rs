@@ -280,6 +280,52 @@ fn a_converter_is_told_to_keep_what_does_already() {
 }
 
 #[test]
+fn what_a_converter_keeps_is_within_what_it_states() {
+    let decoder = "
+        radio >out: audio/mp3
+        mp3-decoder [converter] <in: audio/mp3 >out: audio/f32;rate=8000..48000;channels=1..2 ?rate=48000:8000..48000 ?channels=0:0..2";
+    let types = catalog(&format!("{TYPES}{decoder}"));
+    let built =
+        |nodes: &[&str], links: &[&str]| graph(nodes, links).build(&types).expect("a graph");
+    // Nothing is asked for: the default, and what comes.
+    let heard = built(&["radio", "level"], &["radio -> level"]);
+    assert_eq!(
+        told(&heard, &types)[1],
+        "level~mp3-decoder.out -> level.in: audio/f32;rate=48000;channels=1..2"
+    );
+    assert_eq!(
+        set(&heard, &types, "level~mp3-decoder"),
+        ["rate=48000", "channels=0"]
+    );
+    // One or two channels are what the encoder takes, so nothing stands between the two.
+    let nodes = ["radio", "screen"];
+    let sent = built(&nodes, &["radio -> screen.audio"]);
+    assert_eq!(
+        told(&sent, &types)[1],
+        "screen~mp3-decoder.out -> screen~opus-encoder.in: audio/f32;rate=48000;channels=1..2"
+    );
+    // So it is where the graph has the decoder itself.
+    let nodes = ["radio", "mp3-decoder", "screen"];
+    let sent = built(&nodes, &["radio -> mp3-decoder -> screen.audio"]);
+    assert_eq!(
+        told(&sent, &types)[1],
+        "mp3-decoder.out -> screen~opus-encoder.in: audio/f32;rate=48000;channels=1..2"
+    );
+    // One that can make what is wanted is told, and no other is needed.
+    let low = catalog(&format!(
+        "{TYPES}{decoder}\n phone <in: audio/f32;rate=8000;channels=1"
+    ));
+    let built = graph(&["radio", "phone"], &["radio -> phone"])
+        .build(&low)
+        .expect("a graph");
+    assert_eq!(built.nodes.len(), 3);
+    assert_eq!(
+        set(&built, &low, "phone~mp3-decoder"),
+        ["rate=8000", "channels=1"]
+    );
+}
+
+#[test]
 fn without_a_converter_what_may_fit_is_accepted() {
     let types = "mic >out: audio/s16
         phone <in: audio/s16;rate=8000";
