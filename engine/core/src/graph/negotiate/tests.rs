@@ -8,8 +8,10 @@ use super::super::{
 use super::*;
 use crate::graph::ParamValue;
 
+mod conversions;
 mod random;
-mod rules;
+mod refusals;
+mod travels;
 
 /// Node types for tests, by a line of text each: the name, `[flags]`, ports `<name: formats` and
 /// `>name: formats` (`<name+2:` forwards to port 2), params `?name=default` (`?name=default:min..max`).
