@@ -32,8 +32,20 @@ pub fn builtin_types() -> Registry {
     for plugin in plugins {
         registry.add(&plugin);
     }
+    for (encoding, plugin) in CODEC_PLUGINS {
+        let hint =
+            format!("name its plugin: [plugins] {plugin} = {{ path = \"../plugins/{plugin}\" }}");
+        registry.add_hint(encoding, &hint);
+    }
     registry
 }
+
+/// Which plugin of this repository decodes or encodes what, where it is not linked into the host.
+const CODEC_PLUGINS: [(&str, &str); 3] = [
+    ("video/h264", "h264"),
+    ("audio/aac", "aac"),
+    ("audio/mp3", "aac"),
+];
 
 /// Reads, builds, loads, validates and plans. Plugin crates are built when their sources are newer
 /// than their library, which may take a while and says so on stderr.

@@ -68,7 +68,7 @@ impl Node for Crop {
     const SUMMARY: &'static str = "Cuts a rectangle out of pictures";
     const PORTS: &'static [Port] = &[
         Port::input("in").formats("video/i420").forwards_to(1),
-        Port::output("out").formats("video/i420"),
+        Port::output("out").formats("video/i420;width=1..16384;height=1..16384"),
     ];
     const PARAMS: &'static [Param] = &[
         Param::integer("left", 0)

@@ -78,7 +78,7 @@ impl Node for Resize {
     const SUMMARY: &'static str = "Makes pictures larger or smaller";
     const PORTS: &'static [Port] = &[
         Port::input("in").formats("video/i420").forwards_to(1),
-        Port::output("out").formats("video/i420"),
+        Port::output("out").formats("video/i420;width=1..8192;height=1..8192"),
     ];
     const PARAMS: &'static [Param] = &[
         Param::integer("width", 0)
@@ -93,6 +93,7 @@ impl Node for Resize {
             .help("How new pixels are made of old ones: the fastest first, the sharpest last"),
     ];
     const COST: Cost = Cost::Heavy;
+    const CONVERTER: bool = true;
 
     fn create(config: &Config) -> Result<Self> {
         let algorithm = match config.text("filter")? {

@@ -117,7 +117,8 @@ impl Node for TestVideo {
     const NAME: &'static str = "test-video";
     const SUMMARY: &'static str =
         "Makes a test pattern with the number and the time of each picture in it";
-    const PORTS: &'static [Port] = &[Port::output("out").formats("video/i420")];
+    const PORTS: &'static [Port] =
+        &[Port::output("out").formats("video/i420;width=64..4096;height=32..4096")];
     const PARAMS: &'static [Param] = &[
         Param::integer("width", 640)
             .range(64.0, 4096.0)

@@ -177,24 +177,24 @@ impl Check<'_> {
         }
     }
 
-    /// What converters are missing, and how to get them: once for each encoding, where somebody knows, and
-    /// with `all` also where nobody does.
+    /// What converters are missing, and how to get them, for decoding and for encoding: one that somebody
+    /// knows of, or with `all` any. Of several encodings that would each do, one is enough.
     fn missing(&self, offered: &[Pattern], accepted: &[Pattern], all: bool) -> Vec<String> {
         let (decode, encode) = self.converters.missing(offered, accepted);
-        let decode = decode.iter().map(|pattern| (pattern.bare(), "decodes"));
-        let encode = encode.iter().map(|pattern| (pattern.bare(), "encodes"));
-        let mut missing = Vec::new();
-        for (pattern, verb) in decode.chain(encode) {
-            let name = pattern.to_string();
-            match self.catalog.hint(&name) {
-                Some(hint) => missing.push(format!("no node type here {verb} {name}: {hint}")),
-                None if all => missing.push(format!("add a plugin whose node type {verb} {name}")),
-                None => {}
-            }
-        }
-        // Of several encodings that would each do, one is enough.
-        missing.truncate(2);
-        missing
+        let way = |(patterns, verb): (Vec<&Pattern>, &str)| {
+            let names: Vec<String> = patterns.iter().map(|p| p.bare().to_string()).collect();
+            let known = names.iter().find_map(|name| {
+                let hint = self.catalog.hint(name)?;
+                Some(format!("no node type here {verb} {name}: {hint}"))
+            });
+            known.or_else(|| {
+                let unknown =
+                    || format!("add a plugin whose node type {verb} {}", list(&names, "or"));
+                (all && !names.is_empty()).then(unknown)
+            })
+        };
+        let ways = [(decode, "decodes"), (encode, "encodes")];
+        ways.into_iter().filter_map(way).collect()
     }
 
     /// Links between other ports of the same two nodes that would do, at most two; with
