@@ -5,17 +5,21 @@ use std::f64::consts::TAU;
 use levada_plugin::{as_f32_mut, prelude::*};
 
 const BLOCKS_PER_SECOND: i64 = 50;
+/// A beep's part of a second.
+const BEEPS_PART: i64 = 10;
 const BLOCK_NS: i64 = 1_000_000_000 / BLOCKS_PER_SECOND;
 
 /// Makes a sine tone in blocks of 20 ms, one every 20 ms.
 ///
 /// **Inputs** none. **Outputs** `out`: `audio/f32`, interleaved, the same tone in every channel. **Params**
-/// `frequency` in Hz, `db` (peak level, 0 is full scale), `rate` in Hz (a multiple of 50), `channels`.
+/// `frequency` in Hz, `db` (peak level, 0 is full scale), `rate` in Hz (a multiple of 50), `channels`; `beeps`: the tone is
+/// heard for the first tenth of each second alone, so that delays and sound against picture can be measured.
 /// A block that finds no room waits; the tone stays continuous and catches up.
 pub struct TestAudio {
     host: Host,
     frequency: f64,
     amplitude: f64,
+    beeps: bool,
     rate: u32,
     channels: usize,
     format: u32,
@@ -40,6 +44,11 @@ impl TestAudio {
         let first = self.block * count;
         for (index, across) in samples.chunks_exact_mut(self.channels).enumerate() {
             // Whole periods are taken off before the sine, so that an hour in sounds as exact as the start.
+            let sample = (first + index as i64) % i64::from(self.rate);
+            if self.beeps && sample * BEEPS_PART >= i64::from(self.rate) {
+                across.fill(0.0);
+                continue;
+            }
             let periods = (first + index as i64) as f64 * self.frequency / f64::from(self.rate);
             across.fill((self.amplitude * (TAU * periods.fract()).sin()) as f32);
         }
@@ -73,6 +82,7 @@ impl Node for TestAudio {
         Param::integer("channels", 1)
             .range(1.0, 8.0)
             .help("Channels, all with the same tone"),
+        Param::bool("beeps", false).help("Beep on each second instead of a tone without end"),
     ];
 
     fn create(config: &Config) -> Result<Self> {
@@ -89,6 +99,7 @@ impl Node for TestAudio {
             host,
             frequency: config.float("frequency")?,
             amplitude: 10f64.powf(config.float("db")? / 20.0),
+            beeps: config.bool("beeps")?,
             rate,
             channels,
             format: host.format_id(&Format::audio("f32", rate, channels as u32))?,
@@ -150,6 +161,18 @@ mod tests {
             "{crossings} periods in a second"
         );
         assert!((peak - 0.501).abs() < 0.005, "{peak}");
+        Ok(())
+    }
+
+    #[test]
+    fn beeps_fill_the_first_tenth_of_each_second() -> Result {
+        let mut tone = Harness::<TestAudio>::new(&[("beeps", Value::Bool(true))])?;
+        for block in 0..150 {
+            let out = tone.tick(block * BLOCK_NS)?;
+            let samples = as_f32(out[0].1.payload()).expect("aligned");
+            let is_heard = samples.iter().any(|s| s.abs() > 0.05);
+            assert_eq!(is_heard, block % 50 < 5, "block {block}");
+        }
         Ok(())
     }
 
