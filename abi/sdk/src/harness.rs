@@ -349,6 +349,15 @@ impl<N: Node> Harness<N> {
         with_told(self.handle, 0, |told| intern(told, format.clone()))
     }
 
+    /// The format with an id that a frame of the node carries, if there is one.
+    #[must_use]
+    pub fn format(&self, id: u32) -> Option<Format> {
+        with_told(self.handle, None, |told| {
+            let at = (id as usize).checked_sub(1)?;
+            told.formats.get(at).map(|entry| entry.0.clone())
+        })
+    }
+
     /// The id of a stream with this label, as frames carry it.
     ///
     /// # Errors

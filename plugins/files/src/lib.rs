@@ -1,4 +1,4 @@
-//! Media files: `file-source` plays them.
+//! Media files: `file-source` plays them, `file-sink` records them.
 //!
 //! `source` has the node; each kind of file is a `Demuxer` that hands out one unit of a track after
 //! the other, in the order of their decoding. MP4 is read by the crate `shiguredo_mp4`: it needs no other, does no I/O
@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod sink;
 mod source;
 
 use levada_plugin::{Builtin, Plugin};
@@ -19,5 +20,6 @@ use levada_plugin::{Builtin, Plugin};
 pub fn plugin() -> Plugin {
     Builtin::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         .with::<source::FileSource>()
+        .with::<sink::FileSink>()
         .into_plugin()
 }

@@ -264,7 +264,7 @@ fn open(path: &str, wanted: [bool; 2]) -> Result<Box<dyn Demuxer>> {
     let mut head = [0; 12];
     let head = source.peek(&mut head)?;
     match head {
-        [_, _, _, _, b'f', b't', b'y', b'p', ..] => Ok(Box::new(mp4::Movie::open(source, wanted)?)),
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => mp4::Movie::open(source, wanted),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E'] => {
             Ok(Box::new(wav::Wav::open(source)?))
         }

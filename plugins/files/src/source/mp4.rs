@@ -2,14 +2,17 @@
 //!
 //! Boxes are skipped by their headers up to `moov`, which is read whole and decoded. From then on a unit's time, place and
 //! length come from its track's tables. Besides the tables, at most as large as a few times [`MAX_MOOV`], one unit of at most
-//! [`MAX_UNIT`](super::MAX_UNIT) bytes is in memory.
+//! [`MAX_UNIT`](super::MAX_UNIT) bytes is in memory. A movie box that says so is followed by [`fragments`].
 
+mod coded;
+mod fragments;
 mod track;
 
 use levada_plugin::prelude::*;
 use shiguredo_mp4::{BoxHeader, Decode, boxes::MoovBox};
 
 use super::{Demuxer, Unit, bytes::Source};
+use fragments::Fragments;
 use track::Track;
 
 /// The largest movie box, in bytes: the tables of more than ten hours.
@@ -29,7 +32,7 @@ impl Movie {
     ///
     /// # Errors
     /// When there is none, it is damaged or too large, or none of its tracks can be played.
-    pub fn open(mut source: Source, wanted: [bool; 2]) -> Result<Movie> {
+    pub fn open(mut source: Source, wanted: [bool; 2]) -> Result<Box<dyn Demuxer>> {
         let (at, len) = find_moov(&mut source)?;
         let mut bytes = vec![0; len];
         source.read(at, &mut bytes)?;
@@ -37,11 +40,7 @@ impl Movie {
             .map_err(|cause| source.error(at, format_args!("the movie box is damaged: {cause}")))?;
         drop(bytes);
         if moov.mvex_box.is_some() {
-            return Err(source.error(
-                at,
-                "the file is fragmented, which file-source cannot read yet; turn it into a plain one, such as with \
-                 ffmpeg -i in.mp4 -c copy out.mp4",
-            ));
+            return Ok(Box::new(Fragments::open(source, &moov, wanted)));
         }
         let mut tracks: Vec<Track> = vec![];
         let movie_scale = moov.mvhd_box.timescale;
@@ -57,7 +56,7 @@ impl Movie {
                 tracks.push(track);
             }
         }
-        Ok(Movie { source, tracks })
+        Ok(Box::new(Movie { source, tracks }))
     }
 }
 

@@ -11,6 +11,8 @@ use super::{AUDIO, FileSource, VIDEO};
 const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/sample.mp4");
 /// With pictures that are shown in another order than they are decoded in, and Opus.
 const REORDERED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reordered.mp4");
+/// Ten pictures and their sound in fragments of 200 ms, as ffmpeg wrote it.
+const FRAGMENTED: &[u8] = include_bytes!("../../tests/fragmented.mp4");
 const MS: i64 = 1_000_000;
 
 /// How long so many AAC packets of the clip last: 1024 samples each at 48 kHz.
@@ -173,6 +175,22 @@ fn reordered_pictures_say_when_to_decode_them() -> Result {
 }
 
 #[test]
+fn fragments_of_others_are_played_too() -> Result {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fragmented.mp4");
+    let out = fast(path, &[], usize::MAX)?;
+    let (audio, video) = (of(AUDIO, &out), of(VIDEO, &out));
+    let times: Vec<i64> = video.iter().map(|f| f.pts() / MS).collect();
+    assert_eq!(times, (0..10).map(|n| n * 40).collect::<Vec<i64>>());
+    assert_eq!(nal_types(video[0].payload())[..2], [7, 8]);
+    assert!((0..22 * MS).contains(&audio[0].pts()) && audio.len() > 15);
+    let later = fast(path, &[("start", Value::Float(0.3))], usize::MAX)?;
+    assert_eq!(of(VIDEO, &later).len(), 5);
+    let looped = fast(path, &[("loop", Value::Bool(true))], 500)?;
+    assert_eq!(looped.len(), 500);
+    Ok(())
+}
+
+#[test]
 fn what_cannot_be_played_is_refused_with_a_remedy() -> Result {
     let folder = tempfile::tempdir()?;
     let text = folder.path().join("notes.txt");
@@ -277,6 +295,20 @@ fn absurd_tables_cost_no_memory() -> Result {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn flipped_bytes_of_fragments_end_in_an_error_or_in_what_is_left(
+        flips in prop::collection::vec((any::<usize>(), any::<u8>()), 1..6),
+        cut in 0_usize..9_000,
+    ) {
+        let mut bytes = FRAGMENTED.to_vec();
+        for (at, bits) in flips {
+            let at = at % bytes.len();
+            bytes[at] ^= bits;
+        }
+        bytes.truncate(bytes.len() - cut.min(bytes.len() / 2));
+        let _ = survive(&bytes);
+    }
 
     #[test]
     fn flipped_bytes_end_in_an_error_or_in_what_is_left(

@@ -1,0 +1,149 @@
+//! From a stream's format, and its first unit, to the description of an MP4 track.
+
+use std::num::NonZeroU32;
+
+use levada_plugin::prelude::*;
+use shiguredo_mp4::{
+    FixedPointNumber, Uint,
+    bitstream::{
+        h264::{self, H264SampleEntryConfig, LengthSize},
+        opus::{self, ChannelCount, OpusSampleEntryConfig},
+        vp8::{self, Vp8SampleEntryConfig},
+    },
+    boxes::{AudioSampleEntryFields, EsdsBox, Mp4aBox, SampleEntry},
+    descriptors::{DecoderConfigDescriptor, DecoderSpecificInfo, EsDescriptor, SlConfigDescriptor},
+};
+
+/// Units of time in a second of a track of pictures.
+const VIDEO_SCALE: NonZeroU32 = NonZeroU32::new(90_000).expect("it is not 0");
+
+/// How a track's units become samples.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// They are samples.
+    AsItIs,
+    /// Start codes become lengths.
+    AnnexB,
+}
+
+/// What a track's description needs.
+pub(super) struct Description {
+    pub entry: SampleEntry,
+    /// Units of time in a second.
+    pub scale: NonZeroU32,
+    pub coding: Coding,
+}
+
+/// Describes a stream by its format and its first unit; `None` when a later unit may tell more.
+///
+/// # Errors
+/// When the format is of a kind that is not recorded.
+pub(super) fn describe(format: &Format, unit: &[u8]) -> Result<Option<Description>> {
+    match (format.media, format.encoding.as_str()) {
+        (Media::Audio { channels, .. }, "opus") => Ok(Some(opus(channels))),
+        (Media::Audio { rate, channels }, "aac") => aac(rate, channels, &format.config).map(Some),
+        (Media::Video { .. }, "h264") => Ok(h264(unit)),
+        (Media::Video { .. }, "vp8") => Ok(vp8(unit)),
+        _ => Err(Error::new(format_args!(
+            "{format:?} is not recorded; Opus, AAC, H.264 and VP8 are"
+        ))),
+    }
+}
+
+fn opus(channels: u32) -> Description {
+    let channel_count = if channels == 1 {
+        ChannelCount::Mono
+    } else {
+        ChannelCount::Stereo
+    };
+    let config = OpusSampleEntryConfig {
+        channel_count,
+        // A recording begins in the midst of a stream: nothing only primes the decoder.
+        pre_skip: 0,
+        input_sample_rate: 48_000,
+        output_gain: 0,
+    };
+    Description {
+        entry: SampleEntry::Opus(opus::build_opus_box(&config)),
+        scale: NonZeroU32::new(48_000).unwrap_or(VIDEO_SCALE),
+        coding: Coding::AsItIs,
+    }
+}
+
+fn aac(rate: u32, channels: u32, config: &[u8]) -> Result<Description> {
+    let scale = NonZeroU32::new(rate).filter(|_| !config.is_empty());
+    let Some(scale) = scale else {
+        return Err(Error::new(
+            "audio/aac came without its rate or AudioSpecificConfig, which belong into the format",
+        ));
+    };
+    let codec = DecoderConfigDescriptor {
+        object_type_indication:
+            DecoderConfigDescriptor::OBJECT_TYPE_INDICATION_AUDIO_ISO_IEC_14496_3,
+        stream_type: DecoderConfigDescriptor::STREAM_TYPE_AUDIO,
+        up_stream: DecoderConfigDescriptor::UP_STREAM_FALSE,
+        buffer_size_db: Uint::new(0),
+        max_bitrate: 0,
+        avg_bitrate: 0,
+        dec_specific_info: Some(DecoderSpecificInfo {
+            payload: config.to_vec(),
+        }),
+    };
+    let entry = Mp4aBox {
+        audio: AudioSampleEntryFields {
+            data_reference_index: AudioSampleEntryFields::DEFAULT_DATA_REFERENCE_INDEX,
+            channelcount: channels.try_into().unwrap_or(2),
+            samplesize: AudioSampleEntryFields::DEFAULT_SAMPLESIZE,
+            // Rates beyond 16 bits stand in the AudioSpecificConfig alone.
+            samplerate: FixedPointNumber::new(rate.try_into().unwrap_or(0), 0),
+        },
+        esds_box: EsdsBox {
+            es: EsDescriptor {
+                es_id: EsDescriptor::MIN_ES_ID,
+                stream_priority: EsDescriptor::LOWEST_STREAM_PRIORITY,
+                depends_on_es_id: None,
+                url_string: None,
+                ocr_es_id: None,
+                dec_config_descr: codec,
+                sl_config_descr: SlConfigDescriptor,
+            },
+        },
+        unknown_boxes: vec![],
+    };
+    Ok(Description {
+        entry: SampleEntry::Mp4a(entry),
+        scale,
+        coding: Coding::AsItIs,
+    })
+}
+
+/// Needs a keyframe with its parameter sets.
+fn h264(unit: &[u8]) -> Option<Description> {
+    let config = H264SampleEntryConfig {
+        length_size: LengthSize::FourBytes,
+    };
+    let entry = h264::build_avc1_box_from_annexb(unit, &config).ok()?;
+    Some(Description {
+        entry: SampleEntry::Avc1(entry),
+        scale: VIDEO_SCALE,
+        coding: Coding::AnnexB,
+    })
+}
+
+/// Needs a keyframe, which says its size.
+fn vp8(unit: &[u8]) -> Option<Description> {
+    let key = vp8::parse_frame_header(unit).ok()?.keyframe?;
+    let config = Vp8SampleEntryConfig {
+        video_full_range_flag: false,
+        colour_primaries: Vp8SampleEntryConfig::COLOUR_PRIMARIES_BT601,
+        transfer_characteristics: Vp8SampleEntryConfig::TRANSFER_CHARACTERISTICS_BT601,
+        matrix_coefficients: Vp8SampleEntryConfig::MATRIX_COEFFICIENTS_BT601,
+        width: key.width,
+        height: key.height,
+    };
+    Some(Description {
+        entry: SampleEntry::Vp08(vp8::build_vp08_box(&config)),
+        scale: VIDEO_SCALE,
+        coding: Coding::AsItIs,
+    })
+}

@@ -1,0 +1,211 @@
+use std::{fs, path::Path};
+
+use levada_plugin::{
+    harness::{Harness, Value},
+    prelude::*,
+};
+
+use super::FileSink;
+use crate::source::FileSource;
+
+const MS: i64 = 1_000_000;
+const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/sample.mp4");
+const REORDERED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reordered.mp4");
+
+fn text(path: &Path) -> Value {
+    // A param's text is static; a test's few are left to the process.
+    Value::Text(path.to_string_lossy().into_owned().leak())
+}
+
+/// A file's units with their ports.
+type Units = Vec<(usize, Frame)>;
+
+/// A file's units, and the formats of sound and pictures.
+fn play(path: &Path) -> Result<(Units, [Format; 2])> {
+    let mut node =
+        Harness::<FileSource>::new(&[("path", text(path)), ("pace", Value::Text("fast"))])?;
+    let mut out = vec![];
+    loop {
+        let ticked = node.tick(0)?;
+        if ticked.is_empty() {
+            break;
+        }
+        out.extend(ticked);
+    }
+    let of = |port| {
+        let first = out.iter().find(|(p, _)| *p == port);
+        first
+            .and_then(|(_, f)| node.format(f.format_id()))
+            .unwrap_or_default()
+    };
+    let formats = [of(0), of(1)];
+    Ok((out, formats))
+}
+
+/// Records what another node gave, later by `late` ns of sound.
+fn record(
+    path: &Path,
+    units: &[(usize, Frame)],
+    formats: &[Format; 2],
+    late: i64,
+) -> Result<Harness<FileSink>> {
+    let mut sink = Harness::<FileSink>::new(&[("path", text(path))])?;
+    let ids = [sink.format_id(&formats[0]), sink.format_id(&formats[1])];
+    for (port, unit) in units {
+        let pts = unit.pts() + if *port == 0 { late } else { 0 };
+        let unit = unit.clone().with_format_id(ids[*port]).with_pts(pts);
+        assert!(sink.push(*port, vec![unit])?.is_empty());
+    }
+    Ok(sink)
+}
+
+fn of(port: usize, units: &[(usize, Frame)]) -> Vec<Frame> {
+    units
+        .iter()
+        .filter(|(p, _)| *p == port)
+        .map(|(_, f)| f.clone())
+        .collect()
+}
+
+/// The payload without parameter sets, which stand in the description as well.
+fn pictures(unit: &Frame) -> Vec<Vec<u8>> {
+    let nals = shiguredo_mp4::bitstream::h264::parse_annexb_nal_units(unit.payload());
+    let nals = nals.map(|nals| nals.iter().map(|n| n.data.to_vec()).collect());
+    let nals: Vec<Vec<u8>> = nals.unwrap_or_default();
+    nals.into_iter()
+        .filter(|n| ![7, 8].contains(&(n[0] & 0x1f)))
+        .collect()
+}
+
+#[test]
+fn what_is_recorded_is_played_as_it_was() -> Result {
+    let folder = tempfile::tempdir()?;
+    for source in [CLIP, REORDERED] {
+        let path = folder
+            .path()
+            .join(Path::new(source).file_name().unwrap_or_default());
+        let (units, formats) = play(Path::new(source))?;
+        let mut sink = record(&path, &units, &formats, 0)?;
+        assert!(!path.exists(), "before its end it has another name");
+        sink.drain()?;
+        assert_eq!(sink.dropped(), 0);
+        let (again, formats_again) = play(&path)?;
+        assert_eq!(formats_again[0].encoding, formats[0].encoding);
+        assert_eq!(formats_again[1], formats[1]);
+        // The first unit to be decoded has time 0 in a recording.
+        let shift = of(1, &again)[0].pts() - of(1, &units)[0].pts();
+        for port in [0, 1] {
+            let (was, is) = (of(port, &units), of(port, &again));
+            assert_eq!(is.len(), was.len());
+            for (was, is) in was.iter().zip(&is) {
+                if port == 0 {
+                    assert_eq!(is.payload(), was.payload());
+                } else {
+                    assert_eq!(pictures(is), pictures(was));
+                }
+                assert_eq!(is.has(flags::KEYFRAME), was.has(flags::KEYFRAME));
+                let off = is.pts() - was.pts() - shift;
+                assert!(off.abs() < MS / 10, "{off} ns");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn sound_that_begins_later_stays_later() -> Result {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("late.mp4");
+    let (units, formats) = play(Path::new(CLIP))?;
+    record(&path, &units, &formats, 300 * MS)?.drain()?;
+    let (again, _) = play(&path)?;
+    let (audio, video) = (of(0, &again), of(1, &again));
+    assert!((audio[0].pts() - video[0].pts() - 300 * MS).abs() < MS / 10);
+    // They come in the order of decoding all the same.
+    assert!(again.is_sorted_by_key(|(_, unit)| unit.pts()));
+    Ok(())
+}
+
+#[test]
+fn a_recording_that_breaks_off_loses_a_second_at_most() -> Result {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("crash.mp4");
+    let (units, formats) = play(Path::new(CLIP))?;
+    // It never hears of an end.
+    drop(record(&path, &units, &formats, 0)?);
+    assert!(!path.exists());
+    let part = folder.path().join("crash.mp4.part");
+    let whole = fs::read(&part)?;
+    let (again, _) = play(&part)?;
+    assert!(
+        of(1, &again).len() >= 89,
+        "{} of 120 pictures",
+        of(1, &again).len()
+    );
+    // Cut off anywhere behind its beginning it can be played up to there.
+    for length in (whole.len() / 2..whole.len()).step_by(4_000) {
+        fs::write(&part, &whole[..length])?;
+        let (again, _) = play(&part)?;
+        assert!(again.len() > 60, "cut to {length}: {} units", again.len());
+    }
+    Ok(())
+}
+
+#[test]
+fn pictures_before_the_first_keyframe_are_dropped_and_counted() -> Result {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("joined.mp4");
+    let (units, formats) = play(Path::new(CLIP))?;
+    // From within the first group of pictures; the next keyframe is the 60th.
+    let later: Vec<_> = units
+        .into_iter()
+        .filter(|(_, f)| f.pts() > 1_000 * MS)
+        .collect();
+    let mut sink = record(&path, &later, &formats, 0)?;
+    sink.drain()?;
+    assert_eq!(sink.dropped(), 29);
+    let (again, _) = play(&path)?;
+    assert_eq!(of(1, &again).len(), 60);
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_recorded_is_refused_with_a_remedy() -> Result {
+    let folder = tempfile::tempdir()?;
+    let there = folder.path().join("there.mp4");
+    fs::write(&there, "precious")?;
+    for (path, says) in [
+        (folder.path().join("tape.wav"), "ends in .mp4"),
+        (there.clone(), "overwrite = true"),
+        (
+            folder.path().join("no/such/folder.mp4"),
+            "cannot be created",
+        ),
+    ] {
+        let refused = Harness::<FileSink>::new(&[("path", text(&path))])
+            .err()
+            .map(|e| e.to_string());
+        assert!(
+            refused.as_ref().is_some_and(|e| e.contains(says)),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(fs::read(&there)?, b"precious");
+    let mut sink = Harness::<FileSink>::new(&[("path", text(&folder.path().join("raw.mp4")))])?;
+    let id = sink.format_id(&Format::audio("f32", 48_000, 2));
+    let frame = Frame::from_bytes(Kind::Audio, vec![0; 8].into()).with_format_id(id);
+    assert!(
+        sink.push(0, vec![frame])
+            .is_err_and(|e| e.to_string().contains("not recorded"))
+    );
+    Ok(())
+}
+
+#[test]
+fn a_recording_of_nothing_leaves_no_file() -> Result {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("nothing.mp4");
+    Harness::<FileSink>::new(&[("path", text(&path))])?.drain()?;
+    assert_eq!(fs::read_dir(folder.path())?.count(), 0);
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! [`Track`]: the samples of a stream that wait to be written.
+//!
+//! A sample's length in time is known when the next one comes, so the last one always waits. Times are counted in the track's
+//! units from its first sample on, each from its own time in ns, so nothing adds up.
+
+use levada_plugin::prelude::*;
+use shiguredo_mp4::{TrackKind, bitstream::h264, mux::Sample};
+
+use super::{
+    AUDIO, VIDEO,
+    entry::{Coding, Description, describe},
+};
+
+/// A stream's samples, and how they are described.
+pub(super) struct Track {
+    kind: TrackKind,
+    stream: u16,
+    description: Description,
+    is_described: bool,
+    /// The decoding time of the first sample, in ns.
+    pub first: i64,
+    pending: Vec<Pending>,
+    data: Vec<u8>,
+}
+
+struct Pending {
+    /// Decoding time in units from the first sample on.
+    time: u64,
+    /// How much later it is shown, in units.
+    shift: i64,
+    /// How long it says that it lasts, in units.
+    lasts: u32,
+    key: bool,
+    len: usize,
+}
+
+impl Track {
+    /// Begins with a stream's first unit; `None` when decoding cannot begin with it.
+    ///
+    /// # Errors
+    /// When the stream is of a kind that is not recorded.
+    pub fn begin(port: usize, frame: &Frame, ctx: &Context) -> Result<Option<Track>> {
+        let format = ctx.format(frame.format_id()).unwrap_or_default();
+        if port == VIDEO && !frame.has(flags::KEYFRAME) {
+            return Ok(None);
+        }
+        let description = describe(&format, frame.payload())?;
+        Ok(description.map(|description| Track {
+            kind: if port == AUDIO {
+                TrackKind::Audio
+            } else {
+                TrackKind::Video
+            },
+            stream: frame.stream(),
+            description,
+            is_described: false,
+            first: decoding_time(frame),
+            pending: vec![],
+            data: vec![],
+        }))
+    }
+
+    /// Whether a sample waits whose length in time is known.
+    pub fn is_ready(&self) -> bool {
+        self.pending.len() > 1
+    }
+
+    /// How much waits, in ns and bytes.
+    pub fn waiting(&self) -> (i64, usize) {
+        let ends = self.pending.first().zip(self.pending.last());
+        let units = ends.map_or(0, |(first, last)| last.time - first.time);
+        let ns = u128::from(units) * 1_000_000_000 / u128::from(self.description.scale.get());
+        (i64::try_from(ns).unwrap_or(i64::MAX), self.data.len())
+    }
+
+    fn units(&self, ns: i64) -> i128 {
+        // Rounded to the nearest.
+        (i128::from(ns) * i128::from(self.description.scale.get()) + 500_000_000)
+            .div_euclid(1_000_000_000)
+    }
+
+    /// Takes a unit; `false` when it cannot be a sample: of another stream, not later than the one before, or malformed.
+    pub fn push(&mut self, frame: &Frame) -> bool {
+        let time = decoding_time(frame).saturating_sub(self.first);
+        let Ok(time) = u64::try_from(self.units(time)) else {
+            return false;
+        };
+        let is_late = self.pending.last().is_some_and(|last| time <= last.time);
+        if frame.stream() != self.stream || is_late || frame.payload().is_empty() {
+            return false;
+        }
+        let before = self.data.len();
+        match self.description.coding {
+            Coding::AsItIs => self.data.extend_from_slice(frame.payload()),
+            Coding::AnnexB => {
+                let Ok(nals) = h264::parse_annexb_nal_units(frame.payload()) else {
+                    return false;
+                };
+                for nal in nals {
+                    let len = u32::try_from(nal.data.len()).unwrap_or(u32::MAX);
+                    self.data.extend_from_slice(&len.to_be_bytes());
+                    self.data.extend_from_slice(nal.data);
+                }
+            }
+        }
+        let shift = -i64::from(frame.dts_delta_us()) * 1000;
+        self.pending.push(Pending {
+            time,
+            shift: self.units(shift) as i64,
+            lasts: u32::try_from(self.units(i64::from(frame.duration_us()) * 1000)).unwrap_or(0),
+            key: self.kind == TrackKind::Audio || frame.has(flags::KEYFRAME),
+            len: self.data.len() - before,
+        });
+        true
+    }
+
+    /// Takes what can be written: its samples, to lie `at` in the media, and their bytes. At the end all of it, before only
+    /// what another sample follows.
+    pub fn take(&mut self, at: u64, is_end: bool) -> (Vec<Sample>, Vec<u8>) {
+        let count = if is_end {
+            self.pending.len()
+        } else {
+            self.pending.len().saturating_sub(1)
+        };
+        let (mut samples, mut len) = (Vec::with_capacity(count), 0);
+        for (index, pending) in self.pending.iter().take(count).enumerate() {
+            let next = self.pending.get(index + 1);
+            let lasts = next.map_or(u64::from(pending.lasts), |next| next.time - pending.time);
+            let entry = self.description.entry.clone();
+            samples.push(Sample {
+                track_kind: self.kind,
+                timescale: self.description.scale,
+                sample_entry: (!std::mem::replace(&mut self.is_described, true)).then_some(entry),
+                duration: u32::try_from(lasts).unwrap_or(u32::MAX),
+                keyframe: pending.key,
+                composition_time_offset: (self.kind == TrackKind::Video).then_some(pending.shift),
+                data_offset: at + len as u64,
+                data_size: pending.len,
+            });
+            len += pending.len;
+        }
+        self.pending.drain(..count);
+        let rest = self.data.split_off(len);
+        (samples, std::mem::replace(&mut self.data, rest))
+    }
+}
+
+/// When a unit is to be decoded, in ns.
+fn decoding_time(frame: &Frame) -> i64 {
+    frame
+        .pts()
+        .saturating_add(i64::from(frame.dts_delta_us()) * 1000)
+}

@@ -1,0 +1,180 @@
+//! What both kinds of MP4 share: from a track's description to a format, and from a sample's bytes to a payload.
+
+use levada_plugin::{Loan, prelude::*};
+use shiguredo_mp4::boxes::{EdtsBox, SampleEntry};
+use tracing::warn;
+
+use super::super::{AUDIO, MAX_UNIT, VIDEO, bytes::Source, h264::Avc};
+
+const NS: i128 = 1_000_000_000;
+
+/// How a track's samples are coded.
+pub(super) struct Coded {
+    port: usize,
+    track: u32,
+    format: u32,
+    avc: Option<Avc>,
+}
+
+impl Coded {
+    /// Nothing is known yet of a track for a port.
+    pub fn new(port: usize, track: u32) -> Coded {
+        Coded {
+            port,
+            track,
+            format: 0,
+            avc: None,
+        }
+    }
+
+    /// The format's id in the session.
+    pub fn format(&self) -> u32 {
+        self.format
+    }
+
+    /// Follows a description of what samples hold.
+    ///
+    /// # Errors
+    /// When it is of another kind than the track's port, or the session has no room for its format.
+    pub fn describe(&mut self, entry: &SampleEntry, host: &Host) -> Result {
+        let described = Some(entry).filter(|e| port_of(e) == Some(self.port));
+        let Some((format, avc)) = described.and_then(format_of) else {
+            return Err(Error::new(format_args!(
+                "track {} goes on in a codec that is not played",
+                self.track
+            )));
+        };
+        self.format = host.format_id(&format)?;
+        self.avc = avc;
+        Ok(())
+    }
+
+    /// Reads a sample.
+    ///
+    /// # Errors
+    /// When the file has no such bytes, or they are not what the description says.
+    pub fn read(
+        &self,
+        source: &mut Source,
+        at: u64,
+        len: u64,
+        key: bool,
+        host: &Host,
+    ) -> Result<Loan> {
+        let len = source.check(at, len, MAX_UNIT, "a sample")?;
+        match &self.avc {
+            Some(avc) => {
+                let unit = avc.unit(len, key, host, |room| source.read(at, room))?;
+                unit.map_err(|misfit| {
+                    let cause = format_args!(
+                        "the NAL units of a sample of track {} do not add up to it",
+                        self.track
+                    );
+                    source.error(at + misfit.0 as u64, cause)
+                })
+            }
+            None => {
+                let mut loan = host.loan(len)?;
+                source.read(at, loan.as_mut_slice())?;
+                Ok(loan)
+            }
+        }
+    }
+}
+
+/// The time in the movie of a time of a track, in ns. `edit` is as [`edit_of`] says.
+pub(super) fn ns_of(units: i128, scale: i128, edit: (i128, i64)) -> i64 {
+    let ns = ((units - edit.0) * NS).div_euclid(scale) + i128::from(edit.1);
+    ns.clamp(i64::MIN.into(), i64::MAX.into()) as i64
+}
+
+/// The port for what a description is about; `None` when it is not played.
+pub(super) fn port_of(entry: &SampleEntry) -> Option<usize> {
+    match entry {
+        SampleEntry::Avc1(_)
+        | SampleEntry::Vp08(_)
+        | SampleEntry::Vp09(_)
+        | SampleEntry::Av01(_) => Some(VIDEO),
+        SampleEntry::Mp4a(_) | SampleEntry::Opus(_) => format_of(entry).map(|_| AUDIO),
+        _ => None,
+    }
+}
+
+/// The format of what a description is about, and how H.264 is framed.
+fn format_of(entry: &SampleEntry) -> Option<(Format, Option<Avc>)> {
+    let video = |name: &str, visual: &shiguredo_mp4::boxes::VisualSampleEntryFields| {
+        Format::video(name, visual.width.into(), visual.height.into())
+    };
+    Some(match entry {
+        SampleEntry::Avc1(avc1) => {
+            let avcc = &avc1.avcc_box;
+            // As SDP has it (RFC 6184, 8.1).
+            let config = format!(
+                "packetization-mode=1;profile-level-id={:02x}{:02x}{:02x}",
+                avcc.avc_profile_indication, avcc.profile_compatibility, avcc.avc_level_indication
+            );
+            let sets = avcc.sps_list.iter().chain(&avcc.pps_list);
+            let avc = Avc::new(usize::from(avcc.length_size_minus_one.get()) + 1, sets);
+            (video("h264", &avc1.visual).with_config(config), Some(avc))
+        }
+        SampleEntry::Vp08(it) => (video("vp8", &it.visual), None),
+        SampleEntry::Vp09(it) => (video("vp9", &it.visual), None),
+        SampleEntry::Av01(it) => {
+            let config = it.av1c_box.config_obus.clone();
+            (video("av1", &it.visual).with_config(config), None)
+        }
+        SampleEntry::Opus(it) => {
+            let channels = u32::from(it.dops_box.output_channel_count);
+            let config = if channels == 2 {
+                "stereo=1;sprop-stereo=1"
+            } else {
+                ""
+            };
+            (
+                Format::audio("opus", 48_000, channels).with_config(config),
+                None,
+            )
+        }
+        SampleEntry::Mp4a(it) => {
+            let codec = &it.esds_box.es.dec_config_descr;
+            let (rate, channels) = (
+                it.audio.samplerate.integer.into(),
+                it.audio.channelcount.into(),
+            );
+            let config = codec
+                .dec_specific_info
+                .as_ref()
+                .map(|info| info.payload.clone());
+            match codec.object_type_indication {
+                // MPEG-4 audio, and MPEG-2's three kinds of AAC.
+                0x40 | 0x66..=0x68 => (
+                    Format::audio("aac", rate, channels).with_config(config?),
+                    None,
+                ),
+                // MPEG-2 and MPEG-1 audio, whose frames say which layer they are.
+                0x69 | 0x6b => (Format::audio("mp3", rate, channels), None),
+                _ => return None,
+            }
+        }
+        _ => return None,
+    })
+}
+
+/// The media time at which the first edit begins, in the track's units, and the pause before it, in ns.
+pub(super) fn edit_of(edts: Option<&EdtsBox>, movie_scale: i128, track: u32) -> (i128, i64) {
+    let entries = edts
+        .and_then(|e| e.elst_box.as_ref())
+        .map_or(&[][..], |e| &e.entries);
+    let mut pause = 0;
+    for (index, entry) in entries.iter().enumerate() {
+        if entry.media_time >= 0 {
+            if index + 1 < entries.len() {
+                warn!(track, "edits beyond the first are ignored");
+            }
+            return (entry.media_time.into(), pause);
+        }
+        let ns = i128::from(entry.edit_duration) * NS / movie_scale.max(1);
+        pause = pause.saturating_add(ns.clamp(0, i64::MAX.into()) as i64);
+    }
+    (0, pause)
+}
