@@ -246,12 +246,13 @@ typedef struct LevadaPortDesc {
 #define LEVADA_PARAM_BOOL 2u
 #define LEVADA_PARAM_TEXT 3u
 #define LEVADA_PARAM_CHOICE 4u
+#define LEVADA_PARAM_PATH 5u /* text; the host resolves one of a graph file against its folder */
 
 /* A param's value; the kind says which field counts. */
 typedef struct LevadaParamValue {
     double float_;
     int64_t integer; /* also a bool, as 0 or 1 */
-    LevadaText text; /* also a choice */
+    LevadaText text; /* also a choice or a path */
 } LevadaParamValue;
 
 typedef struct LevadaParamDesc {
@@ -322,9 +323,30 @@ typedef struct LevadaNodeVTable {
     LevadaStatus (*stop)(void *node);
     /* Destroys the instance; the memory is the host's again. */
     void (*destroy)(void *node);
-    /* Answers an extension by name, static, or null. */
+    /* Answers an extension by name, static and the same at every call, or null. */
     const void *(*get_ext)(LevadaText name);
 } LevadaNodeVTable;
+
+/* The extension LEVADA_OFFERS, where the formats of ports follow from params: get_ext answers a static
+ * LevadaOffersVTable under this name. */
+#define LEVADA_OFFERS "levada.offers/1"
+
+/* Takes the text of an answer, valid during the call; a later one replaces it. At most 4096 bytes. */
+typedef void (*LevadaAnswer)(void *call, LevadaText text);
+
+typedef struct LevadaOffersVTable {
+    size_t size;
+    /* Says what the port will offer or accept in a node with these params. May read files; called by any
+     * thread, several at once, without an instance.
+     * LEVADA_OK: the answer is patterns as in LevadaPortDesc.formats and within them.
+     * LEVADA_UNSUPPORTED: it cannot be said, so what the type states stands.
+     * Another failure: the node cannot be used like this; the answer says why, cause and remedy with
+     * "; " between them.
+     * `config`: params as in create_at, no formats, this port's bit alone in linked_ports; its host lives for
+     * ever and offers nothing. */
+    LevadaStatus (*formats)(const LevadaNodeConfig *config, uint32_t port, void *call,
+                            LevadaAnswer answer);
+} LevadaOffersVTable;
 
 #define LEVADA_COST_LIGHT 0u    /* some tens of us a frame: runs inline, on any thread */
 #define LEVADA_COST_HEAVY 1u    /* more: runs on the workers */

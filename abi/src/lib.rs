@@ -15,6 +15,7 @@ mod format;
 mod frame;
 mod host;
 mod node;
+mod offers;
 mod plugin;
 mod status;
 mod text;
@@ -28,6 +29,7 @@ pub use node::{
     Context, NOWHERE, NodeConfig, NodeTypeDesc, NodeVTable, ParamDesc, ParamValue, PortDesc, cost,
     direction, param_kind, port_flags, type_flags,
 };
+pub use offers::{Answer, OFFERS, OffersVTable};
 pub use plugin::{
     ABI_MAJOR, ABI_MINOR, ABI_VERSION, C_ENTRY, CEntry, NOTE_MAGIC, NOTE_SECTION, Note, Plugin,
     PluginDesc, PluginModule, PluginModuleRef,

@@ -90,6 +90,9 @@ pub mod param_kind {
     pub const TEXT: u32 = 3;
     /// One of a list of words.
     pub const CHOICE: u32 = 4;
+    /// The path of a file or a folder, as text. The host takes one that a graph file gives, and that is
+    /// relative, as relative to that file's folder.
+    pub const PATH: u32 = 5;
 }
 
 /// A param of a node type.
@@ -124,7 +127,7 @@ pub struct ParamValue {
     pub float: f64,
     /// [`param_kind::INTEGER`], and [`param_kind::BOOL`] as 0 or 1.
     pub integer: i64,
-    /// [`param_kind::TEXT`] and [`param_kind::CHOICE`].
+    /// [`param_kind::TEXT`], [`param_kind::CHOICE`] and [`param_kind::PATH`].
     pub text: Text,
 }
 
@@ -219,7 +222,8 @@ pub struct NodeVTable {
     pub stop: unsafe extern "C" fn(node: *mut c_void) -> Status,
     /// Destroys the instance; the memory is the host's again.
     pub destroy: unsafe extern "C" fn(node: *mut c_void),
-    /// Answers an extension by name, such as `levada.params/1`, or null; static.
+    /// Answers an extension by name, such as [`OFFERS`](crate::OFFERS), or null; static, and the same at
+    /// every call.
     pub get_ext: unsafe extern "C" fn(name: Text) -> *const c_void,
 }
 

@@ -106,6 +106,9 @@ fn structs() -> String {
         observe = "observe", tick = "tick", event = "event", drain = "drain", stop = "stop",
         destroy = "destroy", get_ext = "get_ext",
     });
+    layout!(out: "LevadaOffersVTable" = abi::OffersVTable as OffersVTable {
+        size = "size", formats = "formats",
+    });
     layout!(out: "LevadaNodeTypeDesc" = abi::NodeTypeDesc as NodeTypeDesc {
         size = "size", name = "name", summary = "summary", ports = "ports", params = "params",
         cost = "cost", flags = "flags", latency_ns = "latency_ns", state_size = "state_size",
@@ -180,6 +183,7 @@ fn constants() -> String {
         ("LEVADA_PARAM_BOOL", param_kind::BOOL),
         ("LEVADA_PARAM_TEXT", param_kind::TEXT),
         ("LEVADA_PARAM_CHOICE", param_kind::CHOICE),
+        ("LEVADA_PARAM_PATH", param_kind::PATH),
         ("LEVADA_COST_LIGHT", cost::LIGHT),
         ("LEVADA_COST_HEAVY", cost::HEAVY),
         ("LEVADA_COST_BLOCKING", cost::BLOCKING),

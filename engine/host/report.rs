@@ -347,6 +347,7 @@ pub fn node_type(info: &TypeInfo) -> String {
                 (ParamKind::Choice(words), ..) => words.join(" | "),
                 (ParamKind::Bool, ..) => "true | false".into(),
                 (ParamKind::Text, ..) => "text".into(),
+                (ParamKind::Path, ..) => "path".into(),
                 (_, Some(min), Some(max)) => format!("{min} to {max} {}", param.unit),
                 (_, Some(min), None) => format!("at least {min} {}", param.unit),
                 (_, None, Some(max)) => format!("at most {max} {}", param.unit),

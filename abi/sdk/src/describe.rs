@@ -159,6 +159,14 @@ impl Param {
         )
     }
 
+    /// The path of a file or a folder, empty when none is given: [`Config::text`](crate::Config::text)
+    /// answers it. The host takes one that a graph file gives as relative to that file's folder, one of
+    /// the command line or of code as relative to where the program runs.
+    #[must_use]
+    pub const fn path(name: &'static str) -> Param {
+        Param::new(name, param_kind::PATH, NO_VALUE)
+    }
+
     /// One of the words of `choices` (separated by spaces), with its default.
     #[must_use]
     pub const fn choice(name: &'static str, choices: &'static str, default: &'static str) -> Param {

@@ -90,6 +90,22 @@ impl Format {
         }
     }
 
+    /// The pattern of this format, as ports state them, with what is known of it:
+    /// `audio/aac;rate=48000;channels=2`.
+    #[must_use]
+    pub fn pattern(&self) -> String {
+        let (media, keys) = match self.media {
+            Media::Audio { rate, channels } => ("audio", [("rate", rate), ("channels", channels)]),
+            Media::Video { width, height } => ("video", [("width", width), ("height", height)]),
+            Media::Data => ("data", [("", 0), ("", 0)]),
+        };
+        let known = keys.iter().filter(|(_, value)| *value > 0);
+        known.fold(
+            format!("{media}/{}", self.encoding),
+            |text, (key, value)| format!("{text};{key}={value}"),
+        )
+    }
+
     /// Borrows the format as the contract's own type, for the length of `use_it`.
     pub fn with_abi<R>(&self, use_it: impl FnOnce(&abi::Format) -> R) -> R {
         let (mut rate, mut channels, mut width, mut height) = (0, 0, 0, 0);

@@ -40,7 +40,13 @@ impl<N: Node> Glue<N> {
         drain: drain::<N>,
         stop: stop::<N>,
         destroy: destroy::<N>,
-        get_ext,
+        get_ext: get_ext::<N>,
+    };
+
+    /// What `get_ext` answers for a type that has [`Node::OFFERS`].
+    const OFFERS: &'static abi::OffersVTable = &abi::OffersVTable {
+        size: size_of::<abi::OffersVTable>(),
+        formats: offers::<N>,
     };
 
     pub(crate) const DESC: NodeTypeDesc = NodeTypeDesc {
@@ -66,13 +72,18 @@ impl<N: Node> Glue<N> {
     };
 }
 
-/// Runs `f`, reports an error's or a panic's text to the host, and answers the status.
+/// [`guarded_by`] the host, which is told an error's or a panic's text.
 fn guarded(host: Option<Host>, f: impl FnOnce() -> Result<Status>) -> Status {
     let report = |text: &str| {
         if let Some(host) = host {
             host.error(text);
         }
     };
+    guarded_by(report, f)
+}
+
+/// Runs `f`, hands an error's or a panic's text to `report`, and answers the status.
+fn guarded_by(report: impl Fn(&str), f: impl FnOnce() -> Result<Status>) -> Status {
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(Ok(status)) => status,
         Ok(Err(error)) => {
@@ -227,6 +238,34 @@ unsafe extern "C" fn destroy<N: Node>(node: *mut c_void) {
     });
 }
 
-unsafe extern "C" fn get_ext(_name: Text) -> *const c_void {
-    std::ptr::null()
+unsafe extern "C" fn offers<N: Node>(
+    config: *const NodeConfig,
+    port: u32,
+    call: *mut c_void,
+    answer: abi::Answer,
+) -> Status {
+    // SAFETY: the host passes a valid config (contract of `OffersVTable::formats`).
+    let config = unsafe { Config::new(&*config, N::PARAMS) };
+    // SAFETY: `call` is handed back during the call, with a text that is valid for as long.
+    let answer = |text: &str| unsafe { answer(call, Text::new(text)) };
+    guarded_by(answer, || {
+        let patterns = match N::OFFERS {
+            Some(offers) => offers(&config, port as usize)?,
+            None => None,
+        };
+        let Some(patterns) = patterns else {
+            return Ok(Status::UNSUPPORTED);
+        };
+        answer(&patterns);
+        Ok(Status::OK)
+    })
+}
+
+unsafe extern "C" fn get_ext<N: Node>(name: Text) -> *const c_void {
+    // SAFETY: the host passes a valid text.
+    if N::OFFERS.is_some() && unsafe { name.as_str() } == abi::OFFERS {
+        std::ptr::from_ref(Glue::<N>::OFFERS).cast()
+    } else {
+        std::ptr::null()
+    }
 }

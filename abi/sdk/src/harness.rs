@@ -144,6 +144,51 @@ impl<N: Node> Harness<N> {
         Self::make(params, &[], linked_ports)
     }
 
+    /// What [`Node::OFFERS`] says of a port; `None` where it cannot say, or the type has none.
+    ///
+    /// # Errors
+    /// What it answered, also when it panicked, or a param that the type does not declare.
+    pub fn offers(params: &[(&str, Value)], port: usize) -> Result<Option<String>> {
+        let desc = Glue::<N>::DESC;
+        let values = values::<N>(params)?;
+        // SAFETY: the type's own function, and a name that is valid.
+        let table = unsafe { ((*desc.vtable).get_ext)(Text::new(abi::OFFERS)) };
+        if table.is_null() {
+            return Ok(None);
+        }
+        let config = NodeConfig {
+            size: size_of::<NodeConfig>(),
+            node: NodeHandle {
+                slot: NEXT.fetch_add(1, Ordering::Relaxed),
+                generation: 0,
+            },
+            session: 0,
+            name: Text::new(N::NAME),
+            params: values.as_ptr(),
+            params_len: values.len(),
+            linked_ports: 1 << port,
+            host: &raw const HOST,
+            data: std::ptr::null(),
+            formats: std::ptr::null(),
+            formats_len: 0,
+        };
+        unsafe extern "C" fn keep(call: *mut c_void, text: Text) {
+            // SAFETY: `call` is the text below, and `text` is valid during the call.
+            unsafe { *call.cast::<String>() = text.as_str().to_owned() };
+        }
+        let mut said = String::new();
+        // SAFETY: under this name lies a table of this type, config and text are valid for the call.
+        let status = unsafe {
+            let table = &*table.cast::<abi::OffersVTable>();
+            (table.formats)(&raw const config, port as u32, (&raw mut said).cast(), keep)
+        };
+        match status {
+            Status::UNSUPPORTED => Ok(None),
+            status if status.is_ok() => Ok(Some(said)),
+            _ => Err(Error::new(said)),
+        }
+    }
+
     fn make(params: &[(&str, Value)], formats: &[(&str, &str)], linked_ports: u64) -> Result<Self> {
         let mut carried = vec![Text::EMPTY; N::PORTS.len()];
         for (name, patterns) in formats {
@@ -154,28 +199,7 @@ impl<N: Node> Harness<N> {
             carried[port] = Text::new(patterns);
         }
         let desc = Glue::<N>::DESC;
-        let mut values: Vec<ParamValue> = N::PARAMS.iter().map(|p| p.0.default).collect();
-        for (name, value) in params {
-            let (index, param) = N::PARAMS
-                .iter()
-                .enumerate()
-                // SAFETY: names of params are static text.
-                .find(|(_, p)| unsafe { p.0.name.as_str() } == *name)
-                .ok_or_else(|| Error::new(format_args!("no param \"{name}\"")))?;
-            match (param.0.kind, value) {
-                (param_kind::FLOAT, Value::Float(v)) => values[index].float = *v,
-                (param_kind::INTEGER, Value::Integer(v)) => values[index].integer = *v,
-                (param_kind::BOOL, Value::Bool(v)) => values[index].integer = i64::from(*v),
-                (param_kind::TEXT | param_kind::CHOICE, Value::Text(v)) => {
-                    values[index].text = Text::new(v);
-                }
-                _ => {
-                    return Err(Error::new(format_args!(
-                        "param \"{name}\" is of another kind"
-                    )));
-                }
-            }
-        }
+        let values = values::<N>(params)?;
         let handle = NodeHandle {
             slot: NEXT.fetch_add(1, Ordering::Relaxed),
             generation: 0,
@@ -430,6 +454,33 @@ impl<N: Node> Drop for Harness<N> {
         }
         told().retain(|(slot, _)| *slot != self.handle.slot);
     }
+}
+
+/// The values of a type's params; those that are not given have their defaults.
+fn values<N: Node>(params: &[(&str, Value)]) -> Result<Vec<ParamValue>> {
+    let mut values: Vec<ParamValue> = N::PARAMS.iter().map(|p| p.0.default).collect();
+    for (name, value) in params {
+        let (index, param) = N::PARAMS
+            .iter()
+            .enumerate()
+            // SAFETY: names of params are static text.
+            .find(|(_, p)| unsafe { p.0.name.as_str() } == *name)
+            .ok_or_else(|| Error::new(format_args!("no param \"{name}\"")))?;
+        match (param.0.kind, value) {
+            (param_kind::FLOAT, Value::Float(v)) => values[index].float = *v,
+            (param_kind::INTEGER, Value::Integer(v)) => values[index].integer = *v,
+            (param_kind::BOOL, Value::Bool(v)) => values[index].integer = i64::from(*v),
+            (param_kind::TEXT | param_kind::CHOICE | param_kind::PATH, Value::Text(v)) => {
+                values[index].text = Text::new(v);
+            }
+            _ => {
+                return Err(Error::new(format_args!(
+                    "param \"{name}\" is of another kind"
+                )));
+            }
+        }
+    }
+    Ok(values)
 }
 
 fn ports(desc: &NodeTypeDesc) -> &'static [PortDesc] {

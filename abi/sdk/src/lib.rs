@@ -58,7 +58,7 @@ pub use format::{Format, Media};
 pub use frame::{Frame, Frames, Kind};
 pub use host::{Context, Host, Refused};
 pub use levada_abi::{Event, Plugin, event, flags};
-pub use node::{Config, Cost, Node};
+pub use node::{Config, Cost, Node, Offers};
 pub use sample_clock::SampleClock;
 pub use samples::{as_f32, as_f32_mut, as_i16, as_i16_mut};
 pub use streams::Streams;
@@ -67,7 +67,7 @@ pub use streams::Streams;
 pub mod prelude {
     pub use crate::{
         Builtin, Config, Context, Cost, Error, Event, Format, Frame, Frames, Host, Kind, Media,
-        Node, Param, Port, Result, event, export_plugin, flags,
+        Node, Offers, Param, Port, Result, event, export_plugin, flags,
     };
 }
 

@@ -30,6 +30,14 @@ impl Cost {
     }
 }
 
+/// Says what a port of a node with these params will offer or accept: patterns as the port's own and within
+/// them, `audio/aac;rate=48000;channels=2`. `None` where that cannot be said: then what the port states stands.
+///
+/// The host asks before it negotiates, for each port that is linked; [`Config::host`] offers nothing then: no
+/// buffer, no format. It may read a file for it, a bounded part of it. An error becomes a problem of the graph, at
+/// the node's place: cause and remedy, with `; ` between them.
+pub type Offers = fn(&Config, usize) -> Result<Option<String>>;
+
 /// A node type: implement it, name it in [`export_plugin!`](crate::export_plugin), and graphs can
 /// use it.
 ///
@@ -59,6 +67,8 @@ pub trait Node: Send + Sized + 'static {
     const CONVERTER: bool = false;
     /// Time from a frame's coming in to its going out, beyond the time of the call.
     const LATENCY_NS: u64 = 0;
+    /// Says what a port will carry where that follows from the params; see [`Offers`].
+    const OFFERS: Option<Offers> = None;
 
     /// Makes an instance.
     ///
@@ -260,12 +270,13 @@ impl<'a> Config<'a> {
         Ok(self.value(name, &[param_kind::BOOL])?.integer != 0)
     }
 
-    /// The value of a text or choice param.
+    /// The value of a text, choice or path param.
     ///
     /// # Errors
     /// When no param of this name and kind is declared.
     pub fn text(&self, name: &str) -> Result<&str> {
-        let value = self.value(name, &[param_kind::TEXT, param_kind::CHOICE])?;
+        let kinds = [param_kind::TEXT, param_kind::CHOICE, param_kind::PATH];
+        let value = self.value(name, &kinds)?;
         // SAFETY: valid during `create` (contract of `NodeConfig`), which `self` does not outlive.
         Ok(unsafe { value.text.as_str() })
     }

@@ -17,11 +17,14 @@ pub trait Catalog {
     /// The names of all node types, in the order in which messages list them.
     fn names(&self) -> Vec<&str>;
 
-    /// What a port of a node accepts or offers, where more is known of it than its type states: the
-    /// tracks of a file that one of its params names. Patterns, as in [`PortInfo::formats`].
-    fn port_formats(&self, node: &Node, port: usize) -> Option<Vec<String>> {
+    /// What a linked port of a node accepts or offers, where more is known of it than its type states: the
+    /// tracks of a file that one of its params names. Patterns, as in [`PortInfo::formats`] and within them.
+    ///
+    /// # Errors
+    /// When the node cannot be used as it is: that file is not there.
+    fn port_formats(&self, node: &Node, port: usize) -> Result<Option<Vec<String>>, Refusal> {
         let _ = (node, port);
-        None
+        Ok(None)
     }
 
     /// How to get a converter for an encoding (`video/h264`) that the catalog has none for, as an
@@ -30,6 +33,15 @@ pub trait Catalog {
         let _ = encoding;
         None
     }
+}
+
+/// Why a node cannot be used as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong, as a clause without a full stop.
+    pub cause: String,
+    /// What to do, as an imperative clause without a full stop.
+    pub remedy: String,
 }
 
 impl Catalog for BTreeMap<String, TypeInfo> {
@@ -159,6 +171,8 @@ pub enum ParamKind {
     Bool,
     /// Any text.
     Text,
+    /// The path of a file or a folder, as text.
+    Path,
     /// One of these texts.
     Choice(Vec<String>),
 }

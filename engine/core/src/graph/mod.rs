@@ -38,7 +38,7 @@ mod validate;
 mod worst_case;
 
 pub use builder::{GraphBuilder, NodeBuilder};
-pub use catalog::{Catalog, Cost, Direction, ParamInfo, ParamKind, PortInfo, TypeInfo};
+pub use catalog::{Catalog, Cost, Direction, ParamInfo, ParamKind, PortInfo, Refusal, TypeInfo};
 pub use document::{
     At, Document, Endpoint, LinkEntry, NodeEntry, ParamEntry, PluginEntry, PluginSource, RawValue,
 };

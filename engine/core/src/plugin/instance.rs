@@ -5,12 +5,13 @@
 
 use std::{alloc::Layout, ffi::c_void, marker::PhantomData};
 
-use levada_abi::{Context, Event, Frame, NodeConfig, NodeVTable, Status};
+use levada_abi::{Context, Event, Frame, NodeConfig, NodeVTable, Status, Text};
 
 use super::{
     outputs::{Outputs, emit, signal},
     registry::NodeType,
 };
+use crate::graph::ParamValue;
 
 /// A node's function answered a failure; its text, if it gave one, is with the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,22 @@ pub(crate) fn state_layout(node_type: &NodeType) -> Option<Layout> {
     let desc = node_type.desc();
     let (size, align) = (desc.state_size.max(1), desc.state_align.max(STATE_ALIGN));
     Some(Layout::from_size_align(size, align).ok()?.pad_to_align())
+}
+
+/// A param's value as a node gets it; `text` is that of a text, and borrowed.
+pub(crate) fn param(value: &ParamValue, text: &str) -> levada_abi::ParamValue {
+    let mut abi = levada_abi::ParamValue {
+        float: 0.0,
+        integer: 0,
+        text: Text::new(text),
+    };
+    match value {
+        ParamValue::Float(v) => abi.float = *v,
+        ParamValue::Integer(v) => abi.integer = *v,
+        ParamValue::Bool(v) => abi.integer = i64::from(*v),
+        ParamValue::Text(_) => {}
+    }
+    abi
 }
 
 /// Calls that emit into the same [`Outputs`].

@@ -18,6 +18,7 @@ pub(crate) mod instance;
 mod load;
 mod macho;
 mod memory;
+mod offers;
 mod open;
 pub(crate) mod outputs;
 mod registry;

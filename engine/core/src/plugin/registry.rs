@@ -7,8 +7,9 @@ use levada_abi::{
     port_flags, type_flags,
 };
 
+use super::offers;
 use crate::graph::{
-    Catalog, Cost, Direction, ParamInfo, ParamKind, ParamValue, PortInfo, TypeInfo,
+    Catalog, Cost, Direction, Node, ParamInfo, ParamKind, ParamValue, PortInfo, Refusal, TypeInfo,
 };
 
 /// A node type of a plugin.
@@ -102,6 +103,13 @@ impl Catalog for Registry {
         self.types.keys().map(String::as_str).collect()
     }
 
+    fn port_formats(&self, node: &Node, port: usize) -> Result<Option<Vec<String>>, Refusal> {
+        match self.types.get(&node.type_name) {
+            Some(node_type) => offers::of(node_type, node, port),
+            None => Ok(None),
+        }
+    }
+
     fn hint(&self, encoding: &str) -> Option<&str> {
         self.hints.get(encoding).map(String::as_str)
     }
@@ -166,6 +174,7 @@ fn describe_param(param: &ParamDesc) -> ParamInfo {
             ParamKind::Choice(words(param.choices)),
             ParamValue::Text(text(value.text)),
         ),
+        param_kind::PATH => (ParamKind::Path, ParamValue::Text(text(value.text))),
         _ => (ParamKind::Text, ParamValue::Text(text(value.text))),
     };
     ParamInfo {

@@ -3,8 +3,8 @@
 //! A file can pass every reading and still crash whoever opens it: one flipped bit in a relocation
 //! is enough. So a file of new content is first opened by a child: this program's own executable,
 //! started again, which finds in its environment what to try. The child opens the plugin, checks its
-//! descriptors, calls its `init`, creates and destroys a node of each type, says that it passed, and
-//! exits. Anything else (a signal, another exit code, silence, the time limit) is a refusal. What
+//! descriptors, calls its `init`, creates and destroys a node of each type, asks what its ports offer, says
+//! that it passed, and exits. Anything else (a signal, another exit code, silence, the time limit) is a refusal. What
 //! passed is remembered by content, version of the contract and build of the host.
 //!
 //! What must hold: the program calls [`serve_if_asked`] first thing in `main`. A program that never
@@ -27,7 +27,7 @@ use std::{
 
 use rustix::process::{Pid, Resource, Rlimit, WaitId, WaitIdOptions, getrlimit, setrlimit, waitid};
 
-use super::{error::LoadError, inspect, load::ContentHash, memory, open, trial_host};
+use super::{error::LoadError, inspect, load::ContentHash, memory, offers, open, trial_host};
 
 /// A trial that takes longer is ended and the plugin refused.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -128,6 +128,15 @@ fn serve(path: &Path, copy: &Path) -> Result<(), LoadError> {
     }
     // SAFETY: the descriptors are checked, and `init` was called.
     unsafe { trial_host::create_and_destroy(&valid.types) };
+    for desc in &valid.types {
+        // SAFETY: as above.
+        unsafe { offers::try_out(desc) }.map_err(|cause| LoadError::Descriptor {
+            path: path.to_owned(),
+            // SAFETY: names of a checked descriptor are valid.
+            place: format!("node type \"{}\"", unsafe { desc.name.as_str() }),
+            cause,
+        })?;
+    }
     Ok(())
 }
 

@@ -365,7 +365,7 @@ unsafe fn param(n: usize, param: &ParamDesc, names: &mut Vec<&'static str>, of: 
                 Some(_) => Ok(()),
             };
         }
-        param_kind::BOOL | param_kind::TEXT => return Ok(()),
+        param_kind::BOOL | param_kind::TEXT | param_kind::PATH => return Ok(()),
         other => return fault(&place, format!("is of an unknown kind {other}")),
     };
     // NaN fails every comparison, so it is refused here as well.

@@ -27,7 +27,7 @@ use crate::{
     },
     graph::{Entry, ParamValue, Plan, Route},
     observe::{Counter, Report},
-    plugin::instance::{Failed, Instance},
+    plugin::instance::{self, Failed, Instance},
     scheduler::{
         flag::Flag,
         segment::{Fault, Segment},
@@ -273,20 +273,7 @@ impl Session {
             .params
             .iter()
             .zip(&texts)
-            .map(|((_, value), text)| {
-                let mut abi = levada_abi::ParamValue {
-                    float: 0.0,
-                    integer: 0,
-                    text: Text::new(text),
-                };
-                match value {
-                    ParamValue::Float(v) => abi.float = *v,
-                    ParamValue::Integer(v) => abi.integer = *v,
-                    ParamValue::Bool(v) => abi.integer = i64::from(*v),
-                    ParamValue::Text(_) => {}
-                }
-                abi
-            })
+            .map(|((_, value), text)| instance::param(value, text))
             .collect();
         let is_linked =
             |(_, p): &(usize, &crate::graph::PlanPort)| p.link.is_some() || !p.links.is_empty();

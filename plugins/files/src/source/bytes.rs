@@ -23,7 +23,7 @@ impl Source {
     pub fn open(path: &str) -> Result<Source> {
         let refuse = |cause: &dyn Display| {
             Error::new(format_args!(
-                "\"{path}\" cannot be read: {cause}; path is relative to where the program runs"
+                "\"{path}\" cannot be read: {cause}; correct its path, which is relative to the graph file"
             ))
         };
         let file = File::open(path).map_err(|e| refuse(&e))?;

@@ -149,6 +149,13 @@ impl Demuxer for Ivf {
         port == VIDEO
     }
 
+    fn formats(&self, port: usize) -> Vec<Format> {
+        if !self.has(port) {
+            return vec![];
+        }
+        vec![Format::video(self.codec.name(), self.width, self.height)]
+    }
+
     fn begin(&mut self, at_ns: i64) -> Result {
         (self.at, self.origin) = (self.first, 0);
         let mut at = self.first;

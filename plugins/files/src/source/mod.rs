@@ -11,6 +11,7 @@ mod bytes;
 mod h264;
 mod ivf;
 mod mp4;
+mod offers;
 mod ogg;
 #[cfg(test)]
 mod tests;
@@ -55,6 +56,9 @@ pub(crate) trait Demuxer: Send {
     /// Which of the ports it has a track for.
     fn has(&self, port: usize) -> bool;
 
+    /// The formats that the units of that track will have, by what the file says at its beginning.
+    fn formats(&self, port: usize) -> Vec<Format>;
+
     /// Goes to where decoding can begin at or before `at_ns`; that place becomes time 0.
     ///
     /// # Errors
@@ -73,7 +77,7 @@ pub(crate) trait Demuxer: Send {
 ///
 /// **Inputs** none. **Outputs** `audio`, `video`: what the first track of each kind holds, one unit a frame, as it is coded
 /// in the file: samples as `audio/f32` in blocks of 20 ms, pictures as `video/i420`, H.264 as Annex B with its parameter sets in front of each keyframe, AAC with its AudioSpecificConfig in
-/// the format. A port that is not linked is not read. **Params** `path`, relative to where the program runs; `pace`: `real`
+/// the format. A port that is not linked is not read. **Params** `path`, relative to the graph file; `pace`: `real`
 /// plays at the speed of the clock, `fast` as links take it; `loop`: begins again at the end, on one timeline; `start`:
 /// seconds into the file, of which the last keyframe at or before is taken and becomes time 0.
 ///
@@ -173,9 +177,9 @@ impl Node for FileSource {
         Port::output("video").formats("video/h264 video/vp8 video/vp9 video/av1 video/i420"),
     ];
     const PARAMS: &'static [Param] = &[
-        Param::text("path", "")
+        Param::path("path")
             .required()
-            .help("The file, relative to where the program runs"),
+            .help("The file, relative to the graph file"),
         Param::choice("pace", "real fast", "real")
             .help("At the speed of the clock, or as fast as links take it"),
         Param::bool("loop", false).help("Begin again at the end, on one timeline"),
@@ -185,16 +189,15 @@ impl Node for FileSource {
             .help("Where in the file to begin, at the last keyframe up to there"),
     ];
     const COST: Cost = Cost::Blocking;
+    const OFFERS: Option<Offers> = Some(offers::offers);
 
     fn create(config: &Config) -> Result<Self> {
         let path = config.text("path")?;
         let wanted = [config.is_linked(AUDIO), config.is_linked(VIDEO)];
         let mut file = open(path, wanted)?;
-        for (port, name) in ["audio", "video"].into_iter().enumerate() {
+        for port in [AUDIO, VIDEO] {
             if wanted[port] && !file.has(port) {
-                return Err(Error::new(format_args!(
-                    "\"{path}\" has no {name} track that can be played; remove the link from port \"{name}\", or choose another file"
-                )));
+                return Err(missing(path, port));
             }
         }
         // The range above keeps it far inside its type.
@@ -256,6 +259,16 @@ impl Node for FileSource {
         ctx.tick_again();
         Ok(())
     }
+}
+
+fn missing(path: &str, port: usize) -> Error {
+    let (what, name) = match port {
+        AUDIO => ("sound", "audio"),
+        _ => ("pictures", "video"),
+    };
+    Error::new(format_args!(
+        "\"{path}\" has no {what} that can be played; remove the link from port \"{name}\", or choose another file"
+    ))
 }
 
 /// Opens a file by what it begins with, to read the tracks of the ports that are wanted.

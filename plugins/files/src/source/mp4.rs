@@ -103,6 +103,11 @@ impl Demuxer for Movie {
         self.tracks.iter().any(|track| track.port() == port)
     }
 
+    fn formats(&self, port: usize) -> Vec<Format> {
+        let track = self.tracks.iter().find(|track| track.port() == port);
+        track.map_or(vec![], Track::formats)
+    }
+
     fn begin(&mut self, at_ns: i64) -> Result {
         // Pictures can be decoded from a keyframe on only, so they say where it begins.
         self.tracks.sort_by_key(|track| usize::MAX - track.port());

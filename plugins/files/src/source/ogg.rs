@@ -194,6 +194,13 @@ impl Demuxer for OggOpus {
         port == AUDIO
     }
 
+    fn formats(&self, port: usize) -> Vec<Format> {
+        if !self.has(port) {
+            return vec![];
+        }
+        vec![Format::audio("opus", RATE as u32, self.channels)]
+    }
+
     fn begin(&mut self, at_ns: i64) -> Result {
         self.rewind()?;
         // What begins before would overlap with the end of the pass before.

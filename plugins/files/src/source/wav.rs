@@ -147,6 +147,13 @@ impl Demuxer for Wav {
         port == AUDIO
     }
 
+    fn formats(&self, port: usize) -> Vec<Format> {
+        if !self.has(port) {
+            return vec![];
+        }
+        vec![Format::audio("f32", self.layout.rate, self.layout.channels)]
+    }
+
     fn begin(&mut self, at_ns: i64) -> Result {
         let sample = i128::from(at_ns.max(0)) * i128::from(self.layout.rate) / 1_000_000_000;
         self.origin = u64::try_from(sample).unwrap_or(u64::MAX).min(self.total);

@@ -122,6 +122,13 @@ impl Demuxer for Y4m {
         port == VIDEO
     }
 
+    fn formats(&self, port: usize) -> Vec<Format> {
+        if !self.has(port) {
+            return vec![];
+        }
+        vec![Format::video("i420", self.width, self.height)]
+    }
+
     fn begin(&mut self, at_ns: i64) -> Result {
         let picture = i128::from(at_ns.max(0)) * i128::from(self.rate.0)
             / (1_000_000_000 * i128::from(self.rate.1));

@@ -28,7 +28,7 @@ mod solve;
 
 pub(in crate::graph) use offers::mode;
 
-use super::catalog::{Catalog, TypeInfo};
+use super::catalog::{Catalog, Refusal, TypeInfo};
 use super::format::{self, Pattern};
 use super::model::{Graph, Link, PortRef};
 use converter::Converter;
@@ -91,8 +91,8 @@ impl<'a> Converters<'a> {
 
 /// Why a graph cannot be negotiated.
 pub(super) enum Fault {
-    /// A node type states what is no pattern: the node, the port, and a clause.
-    Pattern(usize, usize, String),
+    /// A node cannot be used as it is.
+    Node(usize, Refusal),
     /// Nothing that is offered on a link fits, by its place in the graph.
     Link {
         link: usize,
@@ -119,22 +119,31 @@ pub(super) fn negotiate(
     converters: &Converters<'_>,
     about: &About<'_>,
 ) -> Result<Graph, Vec<Fault>> {
-    let mut stated = Vec::with_capacity(graph.nodes.len());
-    let mut faults = Vec::new();
-    for (at, (node, info)) in graph.nodes.iter().zip(about.types).enumerate() {
-        match offers::stated(catalog, node, info) {
-            Ok(ports) => stated.push(ports),
-            Err((port, cause)) => faults.push(Fault::Pattern(at, port, cause)),
-        }
-    }
-    if !faults.is_empty() {
-        return Err(faults);
-    }
     let mut into = vec![Vec::new(); graph.nodes.len()];
     let mut out_of = vec![Vec::new(); graph.nodes.len()];
     for (at, link) in graph.links.iter().enumerate() {
         into[link.to.node].push(at);
         out_of[link.from.node].push(at);
+    }
+    let mut stated = Vec::with_capacity(graph.nodes.len());
+    let mut faults = Vec::new();
+    for (at, (node, info)) in graph.nodes.iter().zip(about.types).enumerate() {
+        let is_linked = |port| {
+            let comes = into[at]
+                .iter()
+                .any(|link| graph.links[*link].to.port == port);
+            comes
+                || out_of[at]
+                    .iter()
+                    .any(|link| graph.links[*link].from.port == port)
+        };
+        match offers::stated(catalog, node, info, is_linked) {
+            Ok(ports) => stated.push(ports),
+            Err(why) => faults.push(Fault::Node(at, why)),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults);
     }
     let nodes = graph.nodes.iter().zip(about.types);
     let solver = Solver {

@@ -12,22 +12,38 @@
 //!   states it.
 
 use super::converter::{number, read};
-use crate::graph::catalog::{Catalog, Direction, TypeInfo};
+use crate::graph::catalog::{Catalog, Direction, Refusal, TypeInfo};
 use crate::graph::format::{self, Key, Pattern, Values};
 use crate::graph::model::{Node, ParamValue};
+use crate::graph::quote::quote;
 
-/// What each port of a node states, or what is wrong with it: the port, and a clause.
+/// What each port of a node states, or why it cannot be used. The catalog is asked about linked ports.
 pub(super) fn stated(
     catalog: &dyn Catalog,
     node: &Node,
     info: &TypeInfo,
-) -> Result<Vec<Vec<Pattern>>, (usize, String)> {
+    is_linked: impl Fn(usize) -> bool,
+) -> Result<Vec<Vec<Pattern>>, Refusal> {
     let ports = info.ports.iter().enumerate();
     ports
         .map(|(at, port)| {
-            let known = catalog.port_formats(node, at);
+            let known = match is_linked(at) {
+                true => catalog.port_formats(node, at),
+                false => Ok(None),
+            };
+            let known = known.map_err(|why| Refusal {
+                cause: format!("{} ({}): {}", quote(&node.name), node.type_name, why.cause),
+                ..why
+            })?;
             let patterns = read(known.as_deref().unwrap_or(&port.formats));
-            let patterns = patterns.map_err(|cause| (at, cause))?;
+            let patterns = patterns.map_err(|cause| Refusal {
+                cause: format!(
+                    "port {} of node type {}: {cause}",
+                    quote(&port.name),
+                    quote(&node.type_name)
+                ),
+                remedy: "correct what the plugin states, or use another node type".to_owned(),
+            })?;
             Ok(match port.direction {
                 Direction::Input => patterns,
                 Direction::Output => by_params(node, info, of_mode(node, info, patterns)),

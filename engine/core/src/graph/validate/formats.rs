@@ -47,21 +47,9 @@ impl Check<'_> {
     /// Reports what negotiation found.
     pub(super) fn fault(&mut self, graph: &Graph, fault: &Fault) {
         match fault {
-            Fault::Pattern(node, port, cause) => {
-                let node = &graph.nodes[*node];
-                let port = self
-                    .catalog
-                    .get(&node.type_name)
-                    .and_then(|t| t.ports.get(*port));
-                self.problem_at(
-                    &node.place,
-                    format!(
-                        "port {} of node type {}: {cause}",
-                        quote(port.map_or("", |port| &port.name)),
-                        quote(&node.type_name)
-                    ),
-                    "correct what the plugin states, or use another node type",
-                );
+            Fault::Node(node, why) => {
+                let place = &graph.nodes[*node].place;
+                self.problem_at(place, why.cause.clone(), why.remedy.clone());
             }
             Fault::Link {
                 link,

@@ -198,7 +198,8 @@ fn accept(param: &ParamInfo, value: &ParamValue) -> Result<ParamValue, Refusal> 
         // Whole numbers beyond 2^53 lose their last digits here, as they would in any f64.
         (ParamKind::Float, ParamValue::Integer(number)) => *number as f64,
         (ParamKind::Integer, ParamValue::Integer(number)) => *number as f64,
-        (ParamKind::Bool, ParamValue::Bool(_)) | (ParamKind::Text, ParamValue::Text(_)) => {
+        (ParamKind::Bool, ParamValue::Bool(_))
+        | (ParamKind::Text | ParamKind::Path, ParamValue::Text(_)) => {
             return Ok(value.clone());
         }
         (ParamKind::Choice(choices), ParamValue::Text(text)) => {
@@ -229,6 +230,7 @@ fn takes(param: &ParamInfo) -> String {
         ParamKind::Integer => "a whole number",
         ParamKind::Bool => return "true or false".to_owned(),
         ParamKind::Text => return "text".to_owned(),
+        ParamKind::Path => return "a path, as text".to_owned(),
         ParamKind::Choice(choices) => {
             let choices: Vec<String> = choices.iter().map(|choice| quote(choice)).collect();
             return list(&choices, "or");
@@ -263,7 +265,7 @@ fn example(param: &ParamInfo) -> String {
         ParamKind::Float => format!("{number:?}"),
         ParamKind::Integer => format!("{number:.0}"),
         ParamKind::Bool => "true".to_owned(),
-        ParamKind::Text => "\"...\"".to_owned(),
+        ParamKind::Text | ParamKind::Path => "\"...\"".to_owned(),
         ParamKind::Choice(choices) => quote(choices.first().map_or("...", String::as_str)),
     }
 }

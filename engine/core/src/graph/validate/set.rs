@@ -82,7 +82,7 @@ pub(super) fn from_text(param: &ParamInfo, text: &str) -> ParamValue {
         ParamKind::Float => trimmed.parse().ok().map(ParamValue::Float),
         ParamKind::Integer => trimmed.parse().ok().map(ParamValue::Integer),
         ParamKind::Bool => trimmed.parse().ok().map(ParamValue::Bool),
-        ParamKind::Text | ParamKind::Choice(_) => None,
+        ParamKind::Text | ParamKind::Path | ParamKind::Choice(_) => None,
     };
     value.unwrap_or_else(|| ParamValue::Text(text.to_owned()))
 }

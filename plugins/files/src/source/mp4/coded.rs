@@ -100,6 +100,12 @@ pub(super) fn port_of(entry: &SampleEntry) -> Option<usize> {
     }
 }
 
+/// The formats that descriptions of samples of a port are about.
+pub(super) fn formats_of(entries: &[SampleEntry], port: usize) -> Vec<Format> {
+    let of_port = entries.iter().filter(|entry| port_of(entry) == Some(port));
+    of_port.filter_map(|e| Some(format_of(e)?.0)).collect()
+}
+
 /// The format of what a description is about, and how H.264 is framed.
 fn format_of(entry: &SampleEntry) -> Option<(Format, Option<Avc>)> {
     let video = |name: &str, visual: &shiguredo_mp4::boxes::VisualSampleEntryFields| {

@@ -15,7 +15,7 @@ use tracing::warn;
 
 use super::{
     super::{AUDIO, Demuxer, Unit, VIDEO, bytes::Source},
-    coded::{Coded, edit_of, ns_of, port_of},
+    coded::{Coded, edit_of, formats_of, ns_of, port_of},
 };
 
 /// The largest fragment, in bytes.
@@ -47,6 +47,8 @@ struct Track {
     edit: (i128, i64),
     /// How long the first packet of sound lasts, in units.
     first_lasts: Option<u32>,
+    /// What its samples hold, by the descriptions in the movie box.
+    formats: Vec<Format>,
     coded: Coded,
     ahead: VecDeque<Sample>,
 }
@@ -86,6 +88,7 @@ impl Fragments {
                     scale: trak.mdia_box.mdhd_box.timescale.get().into(),
                     edit: edit_of(trak.edts_box.as_ref(), movie_scale, id),
                     first_lasts: None,
+                    formats: formats_of(entries, port),
                     ahead: VecDeque::new(),
                     coded: Coded::new(port, id),
                 });
@@ -227,6 +230,11 @@ impl Fragments {
 impl Demuxer for Fragments {
     fn has(&self, port: usize) -> bool {
         self.tracks.iter().any(|track| track.port == port)
+    }
+
+    fn formats(&self, port: usize) -> Vec<Format> {
+        let track = self.tracks.iter().find(|track| track.port == port);
+        track.map_or(vec![], |track| track.formats.clone())
     }
 
     fn begin(&mut self, at_ns: i64) -> Result {

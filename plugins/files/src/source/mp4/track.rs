@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::{
     super::{AUDIO, Unit, bytes::Source},
-    coded::{Coded, edit_of, ns_of, port_of},
+    coded::{Coded, edit_of, formats_of, ns_of, port_of},
 };
 
 const NS: i128 = 1_000_000_000;
@@ -74,6 +74,11 @@ impl Track {
     /// Whether it is sound or pictures: the number of the port.
     pub fn port(&self) -> usize {
         self.port
+    }
+
+    /// What its samples hold, by its descriptions.
+    pub fn formats(&self) -> Vec<Format> {
+        formats_of(&self.table.stbl_box().stsd_box.entries, self.port)
     }
 
     /// The time in the movie of a time of the track, in ns.

@@ -1,6 +1,7 @@
 //! What is refused, with what is said of it; and the bounds of the search.
 
 use super::*;
+use crate::graph::Refusal;
 
 #[test]
 fn several_kinds_on_one_link_are_not_converted() {
@@ -94,9 +95,19 @@ impl Catalog for Host {
         // In an order of its own, which counts for nothing.
         self.0.keys().rev().map(String::as_str).collect()
     }
-    fn port_formats(&self, node: &crate::graph::Node, port: usize) -> Option<Vec<String>> {
-        (node.type_name == "file" && port == 0)
-            .then(|| vec!["video/h264;width=640;height=360".into()])
+    fn port_formats(
+        &self,
+        node: &crate::graph::Node,
+        port: usize,
+    ) -> Result<Option<Vec<String>>, Refusal> {
+        match (node.type_name.as_str(), port) {
+            ("file", 0) => Ok(Some(vec!["video/h264;width=640;height=360".into()])),
+            ("file", _) => Err(Refusal {
+                cause: "the file has no sound".into(),
+                remedy: "remove the link".into(),
+            }),
+            _ => Ok(None),
+        }
     }
     fn hint(&self, encoding: &str) -> Option<&str> {
         (encoding == "video/av1")
@@ -142,6 +153,21 @@ fn a_catalog_may_know_what_is_in_a_file() {
     assert_eq!(
         built.links[0].formats[0].to_string(),
         "video/h264;width=640;height=360"
+    );
+}
+
+#[test]
+fn a_catalog_may_refuse_a_port_and_is_asked_about_linked_ones_only() {
+    let host = Host(catalog(&format!(
+        "{TYPES}\nfile >video: video/vp8 video/h264 >audio: audio/opus"
+    )));
+    // The port for sound is not linked, so that there is none is no matter.
+    let built = graph(&["file", "screen"], &["file.video -> screen.video"]).build(&host);
+    assert!(built.is_ok(), "{built:?}");
+    let built = graph(&["file", "null"], &["file.audio -> null"]).build(&host);
+    assert_eq!(
+        built.expect_err("no sound").to_string(),
+        "pipeline: \"file\" (file): the file has no sound; remove the link\n\n1 problem"
     );
 }
 
