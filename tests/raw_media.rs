@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::browser::Browser;
-use support::levada::Levada;
+use support::levada::{self, Levada};
 use support::visitor::Visitor;
 
 /// For media to be there on a busy machine.
@@ -100,6 +100,57 @@ async fn a_browser_hears_its_own_sound_six_decibels_louder() {
         let node = node(&report, name);
         assert!(node["frames_in"].as_u64() > Some(100), "{report:#}");
     }
+}
+
+#[tokio::test]
+async fn a_browser_sees_and_hears_a_file() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let (levada, visitor) = at(&browser, "examples/play.toml").await;
+    // Beyond the end of the file, which lasts 4 s and begins anew.
+    visitor.sees_video_for(6).await;
+    visitor.hears_sound().await;
+    let size = "(({ videoWidth, videoHeight }) => `${videoWidth}x${videoHeight}`)(document.getElementById('remote'))";
+    assert_eq!(visitor.page.evaluate(size).await, "320x180");
+    assert_eq!(visitor.page.errors(), Vec::<String>::new());
+    let report = levada.stop_with_report();
+    assert_eq!(node(&report, "film")["dropped"], 0, "{report:#}");
+}
+
+#[tokio::test]
+async fn what_a_browser_sends_is_recorded_into_a_file_that_plays() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let tape = folder.path().join("tape.mp4");
+    let path = format!("tape.path={}", tape.display());
+    let graph = ["run", "examples/record.toml", "--listen", "127.0.0.1:0"];
+    let levada = Levada::serve(&[&graph[..], &["--json", "--set", &path]].concat());
+    let url = format!("{}/?source=pattern&autostart=1", levada.url);
+    let visitor = Visitor::arrive(&browser, "record", &url).await;
+    visitor.is_connected().await;
+    visitor.sees_video_for(4).await;
+    let report = levada.stop_with_report();
+    let recorded = &node(&report, "tape")["frames_in"];
+    assert!(recorded.as_u64() > Some(150), "{report:#}");
+
+    let play = folder.path().join("play.toml");
+    let text = "links = [\"tape.video -> screen\", \"tape.audio -> speaker\"]\n[nodes]\n\
+         tape = { type = \"file-source\", params = { path = \"tape.mp4\", pace = \"fast\" } }\n\
+         screen = { type = \"null\" }\nspeaker = { type = \"null\" }\n";
+    std::fs::write(&play, text).expect("the folder is writable");
+    let path = format!("tape.path={}", tape.display());
+    let play = play.display().to_string();
+    let played = levada::report(&levada::run_to_end(
+        &["run", &play, "--set", &path, "--json"],
+        LIMIT,
+    ));
+    let [pictures, packets] =
+        ["screen", "speaker"].map(|name| node(&played, name)["frames_in"].as_u64().unwrap_or(0));
+    assert!(pictures > 60 && packets > 150, "{played:#}");
+    assert_eq!(Some(pictures + packets), recorded.as_u64(), "{played:#}");
 }
 
 fn node<'a>(report: &'a Value, name: &str) -> &'a Value {

@@ -3,7 +3,7 @@
 //! `source` has the node; each kind of file is a `Demuxer` that hands out one unit of a track after
 //! the other, in the order of their decoding. MP4 is read by the crate `shiguredo_mp4`: it needs no other, does no I/O
 //! itself, so that no more than the movie's tables and one unit are in memory, and checks those tables against each other
-//! before it believes them. `re_mp4` and `mp4-atom` expand tables by counts that a file claims, or read it whole.
+//! before it believes them.
 //!
 //! What a file says is not trusted: every offset and length is compared with the file's and with a bound, and a file that
 //! lies ends the session with an error that names the place.

@@ -81,8 +81,8 @@ pub(crate) trait Demuxer: Send {
 /// plays at the speed of the clock, `fast` as links take it; `loop`: begins again at the end, on one timeline; `start`:
 /// seconds into the file, of which the last keyframe at or before is taken and becomes time 0.
 ///
-/// The first edit of a track's edit list is honoured, and a pause in front of it; further ones and an edit's end are
-/// ignored, with a line in the log. Sound that begins before the edit is left out; pictures that are only decoded for the
+/// The first edit of a track's edit list is honoured, and a pause in front of it; further ones are
+/// ignored, with a line in the log, and so is an edit's end, without one. Sound that begins before the edit is left out; pictures that are only decoded for the
 /// sake of others keep their times before 0. **Example** `clip = { type = "file-source", params = { path =
 /// "examples/sample.mp4", loop = true } }`.
 pub struct FileSource {
