@@ -5,7 +5,7 @@ mod support;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use support::levada::{report, run_to_end};
+use support::levada::{report, root, run_to_end};
 use support::program::Output;
 
 /// A plugin may have to be built first.
@@ -351,4 +351,122 @@ fn a_param_can_be_set_and_a_wrong_one_is_refused() {
             output.stderr
         );
     }
+}
+
+/// A folder with the clip, called `film.mp4`, and a graph that plays its sound.
+fn film(params: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let clip = root().join("examples/sample.mp4");
+    std::fs::copy(clip, folder.path().join("film.mp4")).expect("a file in the folder");
+    let text = format!(
+        "links = [\"film.audio -> meter\", \"film.video -> away\"]\n\
+         [plugins]\naac = {{ path = {:?} }}\n\
+         [nodes]\nfilm = {{ type = \"file-source\", params = {{ {params} }} }}\n\
+         meter = {{ type = \"level\" }}\naway = {{ type = \"null\" }}\n",
+        root().join("plugins/aac")
+    );
+    let graph = folder.path().join("film.toml");
+    std::fs::write(&graph, text).expect("a file in the folder");
+    let graph = graph.to_str().expect("a plain path").to_owned();
+    (folder, graph)
+}
+
+#[test]
+fn the_film_for_everybody_is_sent_as_it_is_and_its_sound_as_opus() {
+    let output = run_to_end(&["check", "examples/play.toml"], BUILD_LIMIT);
+    assert!(output.status.success(), "{}", output.stderr);
+    for words in [
+        "film.video -> screen.video",
+        "video/h264;width=320;height=180",
+        "audio/aac;rate=48000;channels=1",
+        "aac-decoder",
+        "opus-encoder",
+    ] {
+        assert!(output.stdout.contains(words), "{words}:\n{}", output.stdout);
+    }
+    assert!(!output.stdout.contains("h264-decoder"), "{}", output.stdout);
+}
+
+#[test]
+fn a_film_beside_its_graph_plays_through_the_decoder_that_its_sound_needs() {
+    let (_folder, graph) = film("path = \"film.mp4\"");
+    let output = run_to_end(
+        &["run", &graph, "--clock", "virtual", "--json"],
+        BUILD_LIMIT,
+    );
+    assert!(output.status.success(), "{}", output.stderr);
+    let report = report(&output);
+    assert_eq!(report["failed"], 0, "{report:#}");
+    let came = |kind: &str| {
+        let mut nodes = report["nodes"].as_array().into_iter().flatten();
+        let node = nodes.find(|node| node["type"] == kind);
+        node.and_then(|node| node["frames_in"].as_u64())
+    };
+    assert_eq!(came("aac-decoder"), Some(188), "{report:#}");
+    assert!(came("level") > Some(180), "{report:#}");
+    assert_eq!(came("null"), Some(120), "{report:#}");
+}
+
+#[test]
+fn a_film_that_cannot_be_played_is_told_where_its_node_is_written() {
+    let (folder, graph) = film("path = \"flim.mp4\"");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let check = |set: &[&str]| {
+        let mut arguments = vec!["check", graph.as_str()];
+        arguments.extend(set.iter().flat_map(|set| ["--set", set]));
+        let output = run_to_end(&arguments, BUILD_LIMIT);
+        fails_with(&output, 1);
+        let line = output
+            .stderr
+            .lines()
+            .find(|line| line.contains("film.toml:5:1: "));
+        line.unwrap_or_else(|| panic!("no place: {}", output.stderr))
+            .to_owned()
+    };
+    // As it stands: beside the graph.
+    assert_eq!(
+        check(&[]),
+        format!(
+            "{graph}:5:1: \"film\" (file-source): \"{}\" cannot be read: No such file or directory (os error 2); \
+             correct its path, which is relative to the graph file",
+            at("flim.mp4")
+        )
+    );
+    // From the command line: where the program runs.
+    assert!(check(&["film.path=film.mp4"]).contains("\"film.mp4\" cannot be read: "));
+    std::fs::write(at("notes.txt"), "these are no moving pictures").expect("a file in the folder");
+    let told = check(&[&format!("film.path={}", at("notes.txt"))]);
+    assert!(
+        told.contains("notes.txt\" is no file that file-source knows: it plays MP4, WAVE,")
+            && told.contains("; turn it into one of them, such as with ffmpeg -i"),
+        "{told}"
+    );
+    let tone = root()
+        .join("plugins/files/tests/tone.ogg")
+        .display()
+        .to_string();
+    let told = check(&[&format!("film.path={tone}")]);
+    assert!(
+        told.ends_with(
+            "tone.ogg\" has no pictures that can be played; remove the link from port \"video\", or choose another file"
+        ),
+        "{told}"
+    );
+    let clip = std::fs::read(at("film.mp4")).expect("the clip");
+    std::fs::write(at("cut.mp4"), &clip[..1000]).expect("a file in the folder");
+    let told = check(&[&format!("film.path={}", at("cut.mp4"))]);
+    assert!(told.contains("cut.mp4\" at byte "), "{told}");
+    // A whole one from the command line plays.
+    let set = format!("film.path={}", at("film.mp4"));
+    let output = run_to_end(&["check", &graph, "--set", &set], BUILD_LIMIT);
+    assert!(output.status.success(), "{}", output.stderr);
+    let inspected = run_to_end(&["inspect", "file-source"], LIMIT);
+    assert!(
+        inspected.stdout.lines().any(|line| {
+            let words: Vec<_> = line.split_whitespace().collect();
+            words.starts_with(&["path", "path", "must", "be", "given"])
+        }),
+        "{}",
+        inspected.stdout
+    );
 }

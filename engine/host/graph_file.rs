@@ -3,7 +3,10 @@
 use std::{path::Path, sync::Arc};
 
 use levada_engine::{
-    graph::{self, Document, Place, Plan, PluginSource, Problem, Problems, SetParam},
+    graph::{
+        self, Catalog, Document, ParamKind, ParamValue, Place, Plan, PluginSource, Problem,
+        Problems, RawValue, SetParam,
+    },
     plugin::Registry,
     services,
 };
@@ -47,7 +50,8 @@ const CODEC_PLUGINS: [(&str, &str); 3] = [
     ("audio/mp3", "aac"),
 ];
 
-/// Reads, builds, loads, validates and plans. Plugin crates are built when their sources are newer
+/// Reads, builds, loads, validates and plans. Paths in params are relative to the file's folder, those in
+/// `overrides` to where the program runs. Plugin crates are built when their sources are newer
 /// than their library, which may take a while and says so on stderr.
 ///
 /// # Errors
@@ -66,11 +70,46 @@ pub fn load(path: &Path, overrides: &[SetParam]) -> Result<GraphFile, Problems> 
     let mut registry = builtin_types();
     let base = path.parent().unwrap_or(Path::new(""));
     let notices = load_plugins(&mut document, base, &mut registry);
+    resolve_paths(&mut document, base, &registry);
     let graph = graph::validate(&document, &registry, overrides)?;
     Ok(GraphFile {
         plan: Arc::new(Plan::new(graph, &registry)?),
         notices,
     })
+}
+
+/// Makes relative paths that the file gives as params relative to where the program runs.
+fn resolve_paths(document: &mut Document, base: &Path, registry: &Registry) {
+    let mut problems = Vec::new();
+    for node in &mut document.nodes {
+        let info = node.type_name.as_ref().and_then(|t| registry.get(&t.value));
+        let Some(info) = info else {
+            continue;
+        };
+        for entry in &mut node.params {
+            let is_it = |p: &&graph::ParamInfo| p.name == entry.name.value;
+            let is_path = info.params.iter().find(is_it);
+            let is_path = is_path.is_some_and(|param| param.kind == ParamKind::Path);
+            let RawValue::Value(ParamValue::Text(path)) = &mut entry.value.value else {
+                continue;
+            };
+            // No path at all stays none.
+            if !is_path || path.is_empty() || Path::new(path.as_str()).is_absolute() {
+                continue;
+            }
+            match base.join(path.as_str()).into_os_string().into_string() {
+                Ok(resolved) => *path = resolved,
+                Err(_) => problems.push(Problem::new(
+                    entry.value.place.clone(),
+                    "the path is relative to the graph file, whose folder has a name that is not UTF-8",
+                    "rename that folder, or write the whole path",
+                )),
+            }
+        }
+    }
+    for problem in problems {
+        document.report(problem);
+    }
 }
 
 fn load_plugins(document: &mut Document, base: &Path, registry: &mut Registry) -> Vec<String> {

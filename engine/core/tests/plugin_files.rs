@@ -9,9 +9,13 @@ use std::{
 };
 
 use levada_abi::{self as abi, NodeConfig, NodeHandle, Status, Text};
-use levada_engine::plugin::{LoadError, Loaded, inspect, load, trial};
+use levada_engine::graph::GraphBuilder;
+use levada_engine::plugin::{LoadError, Loaded, Registry, inspect, load, trial};
+use levada_plugin::Builtin;
 use object::{Object, ObjectSection};
-use plugin_support::{HOST, Random, compile, documented_c_source, edit, folder, gain};
+use plugin_support::{
+    Bell, HOST, OFFERS, Random, compile, documented_c_source, edit, folder, gain, offering,
+};
 
 /// What trial children of this program run: see [`serve_in_trials`].
 #[test]
@@ -224,7 +228,30 @@ fn a_plugin_that_misbehaves_is_refused_before_the_host_opens_it() {
     let good = documented_c_source();
     let begin = "__attribute__((constructor)) static void begin(void)";
     let create = "static LevadaStatus create_at(void *memory, const LevadaNodeConfig *config)\n{\n";
+    // The type says what its ports offer, by this table and this body of its function.
+    let offers = |table: &str, body: &str| offering(&good, table, body);
     for (name, source, words) in [
+        (
+            "offers_crashes",
+            offers(OFFERS, "*(volatile int *)8 = 1;"),
+            "crashed with SIG",
+        ),
+        (
+            "offers_hangs",
+            offers(OFFERS, "for (volatile int i = 0;; i = i + 1) { }"),
+            "did not finish",
+        ),
+        (
+            "offers_short",
+            offers("{ 8, formats }", ""),
+            "node type \"invert\": its extension levada.offers/1 says a size of 8 bytes where this version of the \
+             contract has 16",
+        ),
+        (
+            "offers_nothing",
+            offers("{ sizeof(LevadaOffersVTable), NULL }", ""),
+            "node type \"invert\": its extension levada.offers/1 has no function formats",
+        ),
         (
             "aborts",
             format!("{good}\n#include <stdlib.h>\n{begin} {{ abort(); }}\n"),
@@ -344,6 +371,25 @@ fn a_plugin_that_misbehaves_is_refused_before_the_host_opens_it() {
             "{name}: {words:?} is not in: {error}"
         );
     }
+}
+
+#[test]
+fn a_plugin_in_c_may_say_what_its_ports_offer() {
+    let folder = folder();
+    let source = offering(&documented_c_source(), OFFERS, "");
+    let Some(path) = compile(folder.path(), "offers", &source) else {
+        return;
+    };
+    let mut registry = Registry::default();
+    registry.add(&try_load(&path).expect("it loads").plugin);
+    registry.add(&Builtin::new("bells", "1.0.0").with::<Bell>().into_plugin());
+    let mut graph = GraphBuilder::new("church");
+    graph.node("bell", "bell");
+    graph.node("invert", "invert");
+    graph.link("bell -> invert");
+    let built = graph.build(&registry).expect("a graph");
+    // Its type states data/*, and so does the other end.
+    assert_eq!(built.links[0].formats[0].to_string(), "data/bytes");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use levada_abi::{
     self as abi, Buffer, BufferVTable, Event, Format, HostVTable, LogSite, NodeHandle, Status,
     StreamInfo, Text,
 };
+use levada_plugin::{Config, Node, Port};
 
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -69,6 +70,41 @@ pub fn edit(source: &str, from: &str, to: &str) -> String {
         "{from:?} is not in the listing any more"
     );
     source.replace(from, to)
+}
+
+/// A table in C for [`offering`], as it should be.
+pub const OFFERS: &str = "{ sizeof(LevadaOffersVTable), formats }";
+
+/// The C plugin with the extension for what its ports offer.
+pub fn offering(good: &str, table: &str, body: &str) -> String {
+    edit(
+        good,
+        "    (void)name;\n    return NULL;\n",
+        "    if (name.len == sizeof(LEVADA_OFFERS) - 1 && memcmp(name.ptr, LEVADA_OFFERS, name.len) == 0) {\n        \
+         return &offers;\n    }\n    return NULL;\n",
+    )
+    .replace(
+        "static const void *get_ext(",
+        &format!(
+            "__attribute__((unused)) static LevadaStatus formats(const LevadaNodeConfig *config, uint32_t port, \
+             void *call, LevadaAnswer answer)\n{{\n    static const LevadaText bytes = LEVADA_TEXT(\"data/bytes\");\n    \
+             {body}\n    if (config->linked_ports != 1u << port) return LEVADA_UNSUPPORTED;\n    \
+             answer(call, bytes);\n    return LEVADA_OK;\n}}\n\
+             static const LevadaOffersVTable offers = {table};\n\nstatic const void *get_ext("
+        ),
+    )
+}
+
+/// A source of messages.
+pub struct Bell;
+
+impl Node for Bell {
+    const NAME: &'static str = "bell";
+    const SUMMARY: &'static str = "Brings messages";
+    const PORTS: &'static [Port] = &[Port::output("out").formats("data/*")];
+    fn create(_: &Config) -> levada_plugin::Result<Self> {
+        Ok(Bell)
+    }
 }
 
 /// Compiles C to `lib<name>.so`. `None` when this machine has no C compiler, which in CI is a

@@ -14,6 +14,8 @@ use super::{AUDIO, Demuxer, Unit, bytes::Source};
 /// The largest packet: 120 ms in 48 frames of 1275 bytes, and their lengths.
 const MAX_PACKET: usize = 65_536;
 const PAGE_HEADER: usize = 27;
+/// The headers of the stream end within so many bytes, with pages of other streams between them.
+const MAX_HEADERS: u64 = 1 << 20;
 /// Opus counts at this rate, whatever it was made of.
 const RATE: i64 = 48_000;
 
@@ -58,7 +60,7 @@ impl OggOpus {
         (self.at, self.serial) = (0, None);
         self.part.clear();
         self.packets.clear();
-        let head = self.packet()?;
+        let head = self.header()?;
         let Some((at, head)) = head.filter(|(_, h)| h.starts_with(b"OpusHead") && h.len() >= 19)
         else {
             return Err(self.source.error(
@@ -68,7 +70,7 @@ impl OggOpus {
         };
         self.channels = head[9].into();
         self.pre_skip = u16::from_le_bytes([head[10], head[11]]).into();
-        match self.packet()? {
+        match self.header()? {
             Some((_, tags)) if tags.starts_with(b"OpusTags") => {}
             _ => {
                 return Err(self
@@ -86,6 +88,14 @@ impl OggOpus {
             if self.at >= self.source.len() {
                 return Ok(None);
             }
+            self.page()?;
+        }
+        Ok(self.packets.pop_front())
+    }
+
+    /// The next packet, where it ends within [`MAX_HEADERS`].
+    fn header(&mut self) -> Result<Option<(u64, Vec<u8>)>> {
+        while self.packets.is_empty() && self.at < self.source.len().min(MAX_HEADERS) {
             self.page()?;
         }
         Ok(self.packets.pop_front())

@@ -321,3 +321,27 @@ proptest! {
         let _ = survive(&bytes);
     }
 }
+
+fn offers(path: &str, port: usize) -> Result<Option<String>> {
+    let path: &'static str = path.to_owned().leak();
+    Harness::<FileSource>::offers(&[("path", Value::Text(path))], port)
+}
+
+#[test]
+fn a_file_says_what_each_port_will_carry() -> Result {
+    let said = |path, port| offers(path, port).map(Option::unwrap_or_default);
+    assert_eq!(said(CLIP, AUDIO)?, "audio/aac;rate=48000;channels=1");
+    assert_eq!(said(CLIP, VIDEO)?, "video/h264;width=320;height=180");
+    let ogg = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tone.ogg");
+    assert!(said(ogg, AUDIO)?.starts_with("audio/opus;rate=48000;channels="));
+    let ivf = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pattern.ivf");
+    assert!(said(ivf, VIDEO)?.starts_with("video/vp8;width="));
+    let missing = offers(ogg, VIDEO).expect_err("no pictures").to_string();
+    assert!(
+        missing.ends_with(
+            "tone.ogg\" has no pictures that can be played; remove the link from port \"video\", or choose another file"
+        ),
+        "{missing}"
+    );
+    Ok(())
+}
