@@ -141,12 +141,8 @@ async fn what_a_browser_sends_is_recorded_into_a_file_that_plays() {
          tape = { type = \"file-source\", params = { path = \"tape.mp4\", pace = \"fast\" } }\n\
          screen = { type = \"null\" }\nspeaker = { type = \"null\" }\n";
     std::fs::write(&play, text).expect("the folder is writable");
-    let path = format!("tape.path={}", tape.display());
     let play = play.display().to_string();
-    let played = levada::report(&levada::run_to_end(
-        &["run", &play, "--set", &path, "--json"],
-        LIMIT,
-    ));
+    let played = levada::report(&levada::run_to_end(&["run", &play, "--json"], LIMIT));
     let [pictures, packets] =
         ["screen", "speaker"].map(|name| node(&played, name)["frames_in"].as_u64().unwrap_or(0));
     assert!(pictures > 60 && packets > 150, "{played:#}");

@@ -56,9 +56,9 @@ impl Node for FileSink {
             .read_only(),
     ];
     const PARAMS: &'static [Param] = &[
-        Param::text("path", "")
+        Param::path("path")
             .required()
-            .help("The file, relative to where the program runs; it ends in .mp4"),
+            .help("The file; it ends in .mp4"),
         Param::bool("overwrite", false).help("Replace a file that is there already"),
     ];
     const COST: Cost = Cost::Blocking;
