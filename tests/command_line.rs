@@ -29,14 +29,15 @@ fn fails_with(output: &Output, code: i32) {
 fn help_names_every_command_and_an_example() {
     let output = run_to_end(&["--help"], LIMIT);
     assert!(output.status.success());
-    for word in ["run", "check", "inspect", "signal", "examples/echo.toml"] {
+    let commands = ["run", "check", "graph", "inspect", "signal"];
+    for word in commands.into_iter().chain(["examples/echo.toml"]) {
         assert!(
             output.stdout.contains(word),
             "--help does not say {word}:\n{}",
             output.stdout
         );
     }
-    for command in ["run", "check", "inspect", "signal"] {
+    for command in commands {
         let output = run_to_end(&[command, "--help"], LIMIT);
         assert!(
             output.status.success() && output.stdout.contains("Usage"),
@@ -66,6 +67,9 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         &["run", "examples/tone.toml", "--duration", "soon"],
         &["run", "examples/tone.toml", "--clock", "sundial"],
         &["run", "examples/tone.toml", "--seed", "7"],
+        &["graph", "examples/tone.toml", "--format", "png"],
+        &["graph", "examples/tone.toml", "-o", "tone.png"],
+        &["graph", "examples/tone.toml", "-o", "tone"],
     ] {
         let output = run_to_end(arguments, LIMIT);
         fails_with(&output, 2);
@@ -79,7 +83,7 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
 
 #[test]
 fn a_graph_file_that_is_missing_is_named() {
-    for command in ["run", "check"] {
+    for command in ["run", "check", "graph"] {
         let output = run_to_end(&[command, "no/such/graph.toml"], LIMIT);
         fails_with(&output, 1);
         assert!(

@@ -24,6 +24,7 @@ Examples:
   levada run examples/echo.toml             a browser's camera through a plugin and back
   levada run examples/tone.toml             a tone through a plugin to a meter, no browser needed
   levada check examples/echo.toml           every problem of a graph, or how it will run
+  levada graph examples/mirror.toml -o a.svg a picture of it
   levada inspect gain.so                    what a plugin offers
   levada run tone.toml --set tone.db=-6     one param changed
 
@@ -34,6 +35,7 @@ Exit codes: 0 done, 1 what was asked for failed, 2 the command line is wrong.";
 enum Command {
     Run(cli::run::Run),
     Check(cli::check::Check),
+    Graph(cli::graph::Graph),
     Inspect(cli::inspect::Inspect),
     Signal(cli::signal::Signal),
 }
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     cli::finish(match Levada::parse().command {
         Command::Run(args) => cli::run::run(&args),
         Command::Check(args) => cli::check::check(&args),
+        Command::Graph(args) => cli::graph::graph(&args),
         Command::Inspect(args) => cli::inspect::inspect(&args),
         Command::Signal(args) => cli::signal::signal(&args),
     })

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use levada_engine::{
     Report,
     graph::{
-        Alternative, Cost, Direction, MemoryKind, MemoryPart, ParamKind, ParamValue, Plan,
-        PortInfo, TypeInfo,
+        Alternative, Class, Cost, Direction, Inserted, MemoryKind, MemoryPart, ParamKind,
+        ParamValue, Plan, PortInfo, TypeInfo,
         units::{show_duration, show_size, show_size_up},
     },
 };
@@ -119,15 +119,9 @@ pub fn plan(plan: &Plan) -> String {
     });
     let mut rows = vec![row(["segment", "runs on", "nodes"])];
     for (index, segment) in plan.segments().enumerate() {
-        let class = match segment.class {
-            levada_engine::graph::Class::Light => "a worker or its source's thread",
-            levada_engine::graph::Class::Audio => "the audio lane or its source's thread",
-            levada_engine::graph::Class::Heavy => "a worker",
-            levada_engine::graph::Class::Blocking => "a thread that may wait",
-        };
         rows.push(vec![
             (index + 1).to_string(),
-            class.into(),
+            runs_on(segment.class).into(),
             segment.nodes.join(" -> "),
         ]);
     }
@@ -165,9 +159,35 @@ pub fn plan(plan: &Plan) -> String {
     text
 }
 
+/// Which threads run a segment.
+#[must_use]
+pub fn runs_on(class: Class) -> &'static str {
+    match class {
+        Class::Light => "a worker or its source's thread",
+        Class::Audio => "the audio lane or its source's thread",
+        Class::Heavy => "a worker",
+        Class::Blocking => "a thread that may wait",
+    }
+}
+
 fn words<T: ToString>(items: &[T], between: &str) -> String {
     let words: Vec<String> = items.iter().map(ToString::to_string).collect();
     words.join(between)
+}
+
+/// Why a node was inserted: what its links accept and bring, and what they could have been instead.
+#[must_use]
+pub fn why(inserted: &Inserted) -> String {
+    let mut why = inserted.why.clone();
+    if let [_, others @ ..] = &inserted.links[..]
+        && !others.is_empty()
+    {
+        let _ = write!(why, "; also for {}", others.join(" and "));
+    }
+    if !inserted.instead.is_empty() {
+        let _ = write!(why, "; could have been {}", alternatives(&inserted.instead));
+    }
+    why
 }
 
 /// The nodes that the engine inserted, and why; nothing without one.
@@ -177,21 +197,12 @@ fn converters(plan: &Plan) -> String {
         let Some(inserted) = &node.inserted else {
             continue;
         };
-        let mut why = inserted.why.clone();
-        if let [_, others @ ..] = &inserted.links[..]
-            && !others.is_empty()
-        {
-            let _ = write!(why, "; also for {}", others.join(" and "));
-        }
-        if !inserted.instead.is_empty() {
-            let _ = write!(why, "; could have been {}", alternatives(&inserted.instead));
-        }
         rows.push(vec![
             node.name.clone(),
             inserted.takes.to_string(),
             inserted.gives.to_string(),
             inserted.cost.to_string(),
-            why,
+            why(inserted),
         ]);
     }
     if rows.len() == 1 {

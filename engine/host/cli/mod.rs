@@ -1,6 +1,7 @@
 //! The commands of `levada`.
 
 pub mod check;
+pub mod graph;
 pub mod inspect;
 pub mod run;
 pub mod signal;
