@@ -203,11 +203,17 @@ impl<T> DerefMut for Claim<'_, T> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicU64;
+    use std::sync::{
+        LazyLock,
+        atomic::{AtomicU64, AtomicUsize},
+    };
 
     /// Gates live for ever, as those in the table of handles do.
     fn gate() -> &'static Gate {
-        Box::leak(Box::default())
+        // One for each test that asks.
+        static GATES: LazyLock<[Gate; 3]> = LazyLock::new(Default::default);
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        &GATES[NEXT.fetch_add(1, Ordering::Relaxed)]
     }
 
     #[test]
