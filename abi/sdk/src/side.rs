@@ -5,6 +5,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering, fence},
 };
 
+use bytes::Bytes;
 use levada_abi::{Side, SideData, Text};
 
 /// A piece with its count and content. The head comes first, so a pointer to the one is a pointer
@@ -13,13 +14,14 @@ use levada_abi::{Side, SideData, Text};
 struct Piece {
     head: SideData,
     count: AtomicUsize,
-    content: Box<[u8]>,
+    /// Not a box, which would be the only one to point to it wherever it is moved.
+    content: Bytes,
     next: Side,
 }
 
 /// Makes a piece with a copy of `content`, followed by `next`.
 pub(crate) fn attach(id: &'static str, content: &[u8], next: Side) -> Side {
-    let content: Box<[u8]> = content.into();
+    let content = Bytes::copy_from_slice(content);
     let piece = Box::new(Piece {
         head: SideData {
             id: Text::new(id),
