@@ -39,7 +39,8 @@ pub struct Format {
     /// samples in -1..=1), `s16`, `vp8`, `h264` (Annex B), `i420`; for data the MIME type. In
     /// packet mode `rtp-` stands before the codec's name.
     pub encoding: Text,
-    /// Codec configuration: SDP's `fmtp` parameters as text, or the codec's own bytes; often empty.
+    /// Codec configuration: SDP's `fmtp` parameters as text, or the codec's own bytes; often empty. For `i420` what
+    /// is known of its colours, as text: `range=full;primaries=bt709;transfer=bt709;matrix=bt709`.
     pub config: Text,
 }
 

@@ -16,7 +16,8 @@ pub struct Format {
     /// Lower-case name of the codec or raw layout (`opus`, `f32`, `vp8`, `i420`, ...); for data the
     /// MIME type.
     pub encoding: String,
-    /// Codec configuration, often empty: SDP's `fmtp` text or the codec's own bytes.
+    /// Codec configuration, often empty: SDP's `fmtp` text or the codec's own bytes; of raw pictures their
+    /// [colours](crate::colour).
     pub config: Vec<u8>,
 }
 

@@ -34,6 +34,7 @@
 
 pub mod buffer;
 mod closure;
+pub mod colour;
 mod describe;
 mod error;
 mod export;

@@ -3,7 +3,8 @@
 //! I420 is three planes one behind the other without a gap: brightness (Y), one byte a pixel, then the
 //! two of colour (U and V, also called Cb and Cr), one byte for each square of two by two pixels. Rows are
 //! tightly packed, so a plane's stride is its width. Colour planes of an odd size round up. 8 bits, limited
-//! range (Y 16 to 235, U and V 16 to 240 around 128), BT.601 unless known otherwise.
+//! range (Y 16 to 235, U and V 16 to 240 around 128) and BT.601 unless the format states otherwise
+//! ([`colour`](crate::colour)).
 //!
 //! A view borrows the bytes of a frame: [`I420`] to read, [`I420Mut`] to write in place. It is made for a
 //! width and a height, which are those of the frame's format ([`Sizes`] finds them and notices changes),

@@ -62,6 +62,10 @@ impl<'a> Bits<'a> {
         }
         Some((1 << zeroes) - 1 + u64::from(self.bits(zeroes)?))
     }
+
+    pub fn skip_ue(&mut self, count: u32) -> Option<()> {
+        (0..count).try_for_each(|_| self.ue().map(drop))
+    }
 }
 
 /// Writes bits into bytes, with the bytes that keep start codes out of a NAL unit.

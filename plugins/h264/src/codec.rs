@@ -16,7 +16,7 @@ use openh264::{
     decoder::{self, DecoderConfig},
     encoder::{
         self, BitRate, Complexity, EncoderConfig, FrameRate, FrameType, Profile, RateControlMode,
-        UsageType,
+        UsageType, VuiConfig,
     },
     formats::YUVSource,
 };
@@ -147,9 +147,11 @@ pub struct Setup {
     pub complexity: Complexity,
     /// Whether pictures may be left out where they would take too many bits.
     pub skip: bool,
+    /// What to write of the pictures' colours; `None` writes nothing.
+    pub vui: Option<VuiConfig>,
 }
 
-/// An encoder for pictures of one size.
+/// An encoder for pictures of one size and colour.
 pub struct Encoder {
     inner: encoder::Encoder,
     /// Whether it has encoded a picture; there are no options to set before.
@@ -218,7 +220,7 @@ impl YUVSource for Even<'_> {
 
 impl Encoder {
     pub fn new(setup: Setup) -> Result<Encoder, Error> {
-        let config = EncoderConfig::new()
+        let mut config = EncoderConfig::new()
             .profile(Profile::Baseline)
             .usage_type(UsageType::CameraVideoRealTime)
             .rate_control_mode(RateControlMode::Bitrate)
@@ -230,6 +232,9 @@ impl Encoder {
             .scene_change_detect(false)
             // The engine's workers are the threads.
             .num_threads(1);
+        if let Some(vui) = setup.vui {
+            config = config.vui(vui);
+        }
         let inner = encoder::Encoder::with_api_config(OpenH264API::from_source(), config)?;
         let mut encoder = Encoder {
             inner,

@@ -15,12 +15,14 @@
 //! *Streams.* Each has a decoder of its own, for at most eight at a time; more are dropped and counted until
 //! one has been silent for five seconds.
 //!
-//! *Size.* It may change at any keyframe: the pictures from there on carry another format.
+//! *Size and colours.* They may change at any keyframe: the pictures from there on carry another format. What the
+//! stream states of its colours (annex E) is the format's `config`, which is empty where it states nothing.
 //!
 //! *Memory.* The library's is bounded by the size and number of pictures that a stream may refer to, which
 //! are read before it is given a parameter set (`sps`); each picture is copied once into a buffer on loan.
 
 use levada_plugin::{
+    colour::Colour,
     picture::{I420Mut, i420_bytes},
     prelude::*,
 };
@@ -34,9 +36,10 @@ const ASK_AGAIN_NS: i64 = 500_000_000;
 /// Decodes H.264 into I420.
 ///
 /// **Inputs** `in`: `video/h264`, an access unit in Annex B a frame. **Outputs** `out`: `video/i420`, tightly
-/// packed; `pts`, duration and stream are the unit's. Each picture is copied once, out of the library's
-/// memory. **Params** none. **Events** from `out`: a keyframe request is taken, because raw pictures are all
-/// keyframes. **Example** `"browser.video -> decode -> mirror"` with `decode = { type = "h264-decoder" }`.
+/// packed, with the colours that the stream states (`levada_plugin::colour`); `pts`, duration and stream are the
+/// unit's. Each picture is copied once, out of the library's memory. **Params** none. **Events** from `out`: a
+/// keyframe request is taken, because raw pictures are all keyframes. **Example**
+/// `"browser.video -> decode -> mirror"` with `decode = { type = "h264-decoder" }`.
 pub struct H264Decoder {
     name: String,
     streams: Streams<Stream>,
@@ -57,13 +60,22 @@ struct Stream {
     is_fit: bool,
     /// The format of the input, known to be H.264.
     input: u32,
-    /// Size and format of the last picture.
-    output: ((u32, u32), u32),
+    /// What that set says of colours.
+    colour: Colour,
+    /// The format of the last picture, and what it was made for.
+    output: Output,
     /// Counts units, to tell whose picture came out.
     mark: u64,
     /// Something is missing before the next picture.
     has_hole: bool,
     has_warned: bool,
+}
+
+#[derive(Default)]
+struct Output {
+    size: (u32, u32),
+    colour: Colour,
+    format: u32,
 }
 
 /// What did not come out, and why.
@@ -90,7 +102,8 @@ impl Stream {
             sps: Vec::new(),
             is_fit: true,
             input: 0,
-            output: ((0, 0), 0),
+            colour: Colour::default(),
+            output: Output::default(),
             mark: 0,
             has_hole: false,
             has_warned: false,
@@ -105,7 +118,9 @@ impl Stream {
         let judged = sps::read(sps);
         self.is_fit = judged.is_ok();
         self.sps.clear();
-        self.order.set(judged?);
+        let stated = judged?;
+        self.order.set(stated.reordering);
+        self.colour = stated.colour;
         // A malformed one may be of any length, and is not kept.
         self.sps.extend_from_slice(sps);
         Ok(())
@@ -130,12 +145,12 @@ impl Stream {
             none => none.insert(codec::Decoder::new().map_err(|e| Lost::Unit(e.to_string()))?),
         };
         self.mark += 1;
-        let (mark, output) = (self.mark, &mut self.output);
+        let (mark, colour, output) = (self.mark, self.colour, &mut self.output);
         let mut picture = None;
         let is_whole = codec.decode(bytes, mark, |shown| {
             // What is left of a unit that was given up comes too late.
             if shown.mark == mark {
-                picture = Some(copy(&shown, output, ctx));
+                picture = Some(copy(&shown, colour, output, ctx));
             }
         });
         match picture {
@@ -172,17 +187,22 @@ impl Stream {
     }
 }
 
-/// Copies a picture into a buffer on loan, with the format of its size.
+/// Copies a picture into a buffer on loan, with the format of its size and colours.
 fn copy(
     shown: &codec::Picture<'_>,
-    output: &mut ((u32, u32), u32),
+    colour: Colour,
+    output: &mut Output,
     ctx: &Context,
 ) -> Result<Frame> {
     let size = (shown.width, shown.height);
     let bytes = i420_bytes(size.0, size.1)?;
-    if output.0 != size {
-        let format = ctx.format_id(&Format::video("i420", size.0, size.1))?;
-        *output = (size, format);
+    if (output.size, output.colour) != (size, colour) {
+        let format = Format::video("i420", size.0, size.1).with_config(colour.to_string());
+        *output = Output {
+            size,
+            colour,
+            format: ctx.format_id(&format)?,
+        };
     }
     let mut loan = ctx.loan(bytes)?;
     let mut picture = I420Mut::new(loan.as_mut_slice(), size.0, size.1)?;
@@ -191,7 +211,7 @@ fn copy(
     }
     ctx.copied(bytes);
     Ok(Frame::new(Kind::Video, loan)
-        .with_format_id(output.1)
+        .with_format_id(output.format)
         .with_flags(flags::KEYFRAME))
 }
 

@@ -8,14 +8,19 @@
 //! The codec's means are coarser pictures and, with `skip = true`, leaving some out, which are counted as
 //! dropped. Its bits for each picture depend on how many come a second: that is measured by `pts`, or stated.
 //!
-//! *Keyframes.* The first picture, the next one after a request, the first one of another size, and every
-//! `keyframe-interval` seconds.
+//! *Keyframes.* The first picture, the next one after a request, the first one of another size or other
+//! colours, and every `keyframe-interval` seconds.
 //!
 //! *Size.* 16x16 up to 3840x2160 or 2160x3840. A picture of another size begins a codec anew. Odd sizes lose
 //! their last row or column, because the format has none. Smaller ones (a muted camera of a browser sends
 //! 2x2) are dropped and counted; larger ones are an error.
+//!
+//! *Colours.* What the pictures' format states of them goes into the parameter sets (annex E), so that whoever
+//! shows the stream takes them for what they are; where it states nothing, nothing is written. Other colours
+//! begin a codec anew.
 
 use levada_plugin::{
+    colour::Colour,
     picture::{I420, Sizes},
     prelude::*,
 };
@@ -24,6 +29,7 @@ use tracing::{debug, warn};
 
 use crate::{
     codec::{Encoder, Setup},
+    colour::vui,
     frame_rate::Meter,
     streams::Streams,
 };
@@ -40,8 +46,8 @@ const MAX_COUNTED_HZ: f64 = 60.0;
 /// Encodes I420 as H.264.
 ///
 /// **Inputs** `in`: `video/i420`, 16x16 to 3840x2160; odd sizes lose their last row or column. **Outputs**
-/// `out`: `video/h264`, constrained baseline, an access unit in Annex B a frame; `pts`, duration and stream are
-/// the picture's. Each unit is copied once, out of the library's memory. **Params** `bitrate` in kbit/s,
+/// `out`: `video/h264`, constrained baseline, an access unit in Annex B a frame, with the colours that the format
+/// of the pictures states; `pts`, duration and stream are the picture's. Each unit is copied once, out of the library's memory. **Params** `bitrate` in kbit/s,
 /// `keyframe-interval` in seconds (0: when asked for), `fps` (0: measured), `complexity`, `skip`. **Events**
 /// from `out`: keyframe requests and bitrates are taken. **Example** `"mirror -> encode -> screen.video"` with
 /// `encode = { type = "h264-encoder", params = { bitrate = 2000 } }`.
@@ -61,8 +67,11 @@ pub struct H264Encoder {
 
 struct Stream {
     codec: Option<Encoder>,
-    /// Size of the codec's pictures, as they come in, and the format of its units.
+    /// The format of the last picture, and what the codec's pictures have in common, as they come in.
+    input: u32,
     size: (u32, u32),
+    colour: Colour,
+    /// The format of the codec's units.
     format: u32,
     rate: Meter,
     /// Bits a second that the receiver can take, at most the param.
@@ -80,7 +89,9 @@ impl Stream {
     fn new(bitrate: u32, fps: f64) -> Stream {
         Stream {
             codec: None,
+            input: 0,
             size: (0, 0),
+            colour: Colour::default(),
             format: 0,
             rate: Meter::new(fps),
             bitrate,
@@ -98,6 +109,42 @@ impl Stream {
         let share = (MAX_COUNTED_HZ / hz).min(1.0);
         let bits = f64::from(self.bitrate) * share;
         (bits as u32, hz.min(MAX_COUNTED_HZ) as f32)
+    }
+
+    /// Looks at the format of a picture, and begins a codec where that has another size or other colours.
+    #[cold]
+    fn fit(
+        &mut self,
+        frame: &Frame,
+        size: (u32, u32),
+        (complexity, skip): (Complexity, bool),
+        ctx: &Context,
+    ) -> Result {
+        let colour = Colour::of(&ctx.format(frame.format_id()).unwrap_or_default());
+        if self.codec.is_none() || (self.size, self.colour) != (size, colour) {
+            let (long, short) = (size.0.max(size.1), size.0.min(size.1));
+            if long > MAX_SIDES.0 || short > MAX_SIDES.1 {
+                return Err(Error::new(format_args!(
+                    "h264-encoder encodes pictures up to {}x{}, and these are {}x{}; put a resize node before it",
+                    MAX_SIDES.0, MAX_SIDES.1, size.0, size.1
+                )));
+            }
+            let (bitrate, frame_rate) = self.target();
+            let codec = Encoder::new(Setup {
+                bitrate,
+                frame_rate,
+                complexity,
+                skip,
+                vui: vui(colour),
+            })?;
+            // Coded sizes are even.
+            let format = Format::video("h264", size.0 & !1, size.1 & !1);
+            self.format = ctx.format_id(&format)?;
+            (self.codec, self.size, self.colour) = (Some(codec), size, colour);
+            self.has_news = false;
+        }
+        self.input = frame.format_id();
+        Ok(())
     }
 }
 
@@ -131,26 +178,8 @@ impl H264Encoder {
         }
         let first = *stream.first.get_or_insert(frame.pts());
         stream.has_news |= stream.rate.see(frame.pts());
-        if stream.codec.is_none() || stream.size != size {
-            let (long, short) = (size.0.max(size.1), size.0.min(size.1));
-            if long > MAX_SIDES.0 || short > MAX_SIDES.1 {
-                return Err(Error::new(format_args!(
-                    "h264-encoder encodes pictures up to {}x{}, and these are {}x{}; put a resize node before it",
-                    MAX_SIDES.0, MAX_SIDES.1, size.0, size.1
-                )));
-            }
-            let (bitrate, frame_rate) = stream.target();
-            let codec = Encoder::new(Setup {
-                bitrate,
-                frame_rate,
-                complexity: self.complexity,
-                skip: self.skip,
-            })?;
-            // Coded sizes are even.
-            let format = Format::video("h264", size.0 & !1, size.1 & !1);
-            stream.format = ctx.format_id(&format)?;
-            (stream.codec, stream.size) = (Some(codec), size);
-            stream.has_news = false;
+        if stream.codec.is_none() || stream.input != frame.format_id() {
+            stream.fit(frame, size, (self.complexity, self.skip), ctx)?;
         }
         let (target, news) = (stream.target(), std::mem::take(&mut stream.has_news));
         let Some(codec) = &mut stream.codec else {

@@ -16,6 +16,7 @@
 mod at_once;
 mod bits;
 mod codec;
+mod colour;
 mod decoder;
 mod encoder;
 mod frame_rate;
@@ -25,6 +26,7 @@ mod sps;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod vui;
 
 use decoder::H264Decoder;
 use encoder::H264Encoder;

@@ -1,9 +1,12 @@
 //! What a sequence parameter set says of the pictures to come (ITU-T H.264, 7.3.2.1.1, 9.1 and annex E):
-//! whether the library can decode them, how much memory they take, and how far they are out of order.
+//! whether the library can decode them, how much memory they take, how far they are out of order, and what
+//! their colours are.
 
 use std::fmt;
 
-use crate::bits::Bits;
+use levada_plugin::colour::Colour;
+
+use crate::{bits::Bits, vui};
 
 /// Blocks of 16x16 in a picture at most (table A-1, level 5.2), which is what OpenH264 takes.
 const MAX_BLOCKS: u64 = 36_864;
@@ -19,6 +22,13 @@ pub enum Reordering {
     Known(u32),
     /// The stream does not say.
     Unknown,
+}
+
+/// What is to be known of pictures that can be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stated {
+    pub reordering: Reordering,
+    pub colour: Colour,
 }
 
 /// Why pictures of a stream cannot be decoded.
@@ -52,10 +62,6 @@ impl fmt::Display for Unfit {
 }
 
 impl Bits<'_> {
-    fn skip_ue(&mut self, count: u32) -> Option<()> {
-        (0..count).try_for_each(|_| self.ue().map(drop))
-    }
-
     /// 7.3.2.1.1.1
     fn skip_scaling_list(&mut self, entries: u32) -> Option<()> {
         let (mut last, mut next) = (8i64, 8i64);
@@ -73,57 +79,6 @@ impl Bits<'_> {
         }
         Some(())
     }
-
-    /// E.1.2
-    fn skip_hrd(&mut self) -> Option<()> {
-        let count = self.ue()?;
-        self.skip(8)?;
-        for _ in 0..=count.min(31) {
-            self.skip_ue(2)?;
-            self.skip(1)?;
-        }
-        self.skip(20)
-    }
-
-    /// `max_num_reorder_frames` of the VUI (E.1.1); `None` inside where it is not given.
-    fn reordering(&mut self) -> Option<Option<u64>> {
-        if self.bit()? && self.bits(8)? == 255 {
-            self.skip(32)?; // sample aspect ratio
-        }
-        if self.bit()? {
-            self.skip(1)?; // overscan
-        }
-        if self.bit()? {
-            self.skip(4)?; // kind of signal
-            if self.bit()? {
-                self.skip(24)?; // colours
-            }
-        }
-        if self.bit()? {
-            self.skip_ue(2)?; // place of colour samples
-        }
-        if self.bit()? {
-            self.skip(65)?; // timing
-        }
-        let nal = self.bit()?;
-        if nal {
-            self.skip_hrd()?;
-        }
-        let vcl = self.bit()?;
-        if vcl {
-            self.skip_hrd()?;
-        }
-        if nal || vcl {
-            self.skip(1)?;
-        }
-        self.skip(1)?; // structure of pictures
-        if !self.bit()? {
-            return Some(None);
-        }
-        self.skip(1)?;
-        self.skip_ue(4)?;
-        Some(Some(self.ue()?))
-    }
 }
 
 /// Whether profiles of this number say more of their samples.
@@ -134,18 +89,18 @@ pub fn has_chroma(profile: u8) -> bool {
     )
 }
 
-/// Reads a sequence parameter set, its NAL unit's head included: how far pictures are out of order.
+/// Reads a sequence parameter set, its NAL unit's head included.
 ///
 /// # Errors
 /// Why the pictures cannot be decoded.
-pub fn read(sps: &[u8]) -> Result<Reordering, Unfit> {
+pub fn read(sps: &[u8]) -> Result<Stated, Unfit> {
     if sps.len() > MAX_SPS_BYTES {
         return Err(Unfit::Malformed);
     }
     parse(sps).ok_or(Unfit::Malformed)?
 }
 
-fn parse(sps: &[u8]) -> Option<Result<Reordering, Unfit>> {
+fn parse(sps: &[u8]) -> Option<Result<Stated, Unfit>> {
     let (profile, constraints) = (*sps.get(1)?, *sps.get(2)?);
     let mut bits = Bits::new(sps.get(4..)?);
     bits.ue()?; // id
@@ -189,22 +144,29 @@ fn parse(sps: &[u8]) -> Option<Result<Reordering, Unfit>> {
     if references > 16 || references * blocks > MAX_REFERENCE_BLOCKS {
         return Some(Err(Unfit::TooManyReferences(references, blocks)));
     }
+    // What is wrong in the part that follows keeps nobody from decoding.
+    let vui = behind_sizes(&mut bits).unwrap_or_default();
     // Baseline has no B slices, nor have others that say so (constraint_set5, A.2.4), and the third way of
     // numbering pictures keeps them in order (8.2.1.3).
     let says_no_b = matches!(profile, 77 | 88 | 100) && constraints & 0b100 != 0;
-    if profile == 66 || says_no_b || order == 2 {
-        return Some(Ok(Reordering::Known(0)));
-    }
+    let reordering = match vui.reordering {
+        _ if profile == 66 || says_no_b || order == 2 => Reordering::Known(0),
+        Some(frames) => Reordering::Known(frames.min(16) as u32),
+        None => Reordering::Unknown,
+    };
+    Some(Ok(Stated {
+        reordering,
+        colour: vui.colour,
+    }))
+}
+
+/// The part of a parameter set behind the sizes of its pictures.
+fn behind_sizes(bits: &mut Bits<'_>) -> Option<vui::Vui> {
     bits.skip(1)?;
     if bits.bit()? {
         bits.skip_ue(4)?; // cropping
     }
-    // What is wrong in the part that follows keeps nobody from decoding.
-    let told = if bits.bit()? { bits.reordering() } else { None };
-    Some(Ok(match told.flatten() {
-        Some(frames) => Reordering::Known(frames.min(16) as u32),
-        None => Reordering::Unknown,
-    }))
+    bits.bit()?.then(|| vui::read(bits))
 }
 
 #[cfg(test)]
@@ -220,6 +182,7 @@ mod tests {
         blocks: (u64, u64),
         progressive: u64,
         reorder: Option<u64>,
+        colour: Option<Colour>,
     }
 
     fn whole(mut body: Writer, head: [u8; 4]) -> Vec<u8> {
@@ -235,6 +198,14 @@ mod tests {
         blocks: (80, 45),
         progressive: 1,
         reorder: None,
+        colour: None,
+    };
+
+    const WIDE: Colour = Colour {
+        full_range: Some(true),
+        primaries: Some(1),
+        transfer: Some(13),
+        matrix: Some(6),
     };
 
     impl Sps {
@@ -254,20 +225,41 @@ mod tests {
             w.bits(0, 1);
             ue(&mut w, &[self.blocks.0 - 1, self.blocks.1 - 1]);
             w.bits(self.progressive << 2 | 0b10, 3);
-            match self.reorder {
-                None => w.bits(0, 1),
-                Some(frames) => {
-                    w.bits(0b100_0000_0011, 11);
-                    ue(&mut w, &[0, 0, 16, 16, frames, 4]);
-                }
-            };
+            let has_vui = self.reorder.is_some() || self.colour.is_some();
+            w.bit(has_vui);
+            if has_vui {
+                self.put_vui(&mut w);
+            }
             whole(w, [0x67, self.profile, self.constraints, 40])
+        }
+
+        fn put_vui(&self, w: &mut Writer) {
+            w.bits(0, 2);
+            w.bit(self.colour.is_some());
+            if let Some(colour) = self.colour {
+                w.bits(5, 3);
+                w.bit(colour.full_range == Some(true));
+                let codes = [colour.primaries, colour.transfer, colour.matrix];
+                let has_codes = codes != [None; 3];
+                w.bit(has_codes);
+                for code in codes.iter().filter(|_| has_codes) {
+                    w.bits(code.unwrap_or(2).into(), 8);
+                }
+            }
+            w.bits(0, 5);
+            w.bit(self.reorder.is_some());
+            if let Some(frames) = self.reorder {
+                w.bit(true);
+                [0, 0, 16, 16, frames, 4]
+                    .iter()
+                    .for_each(|code| w.ue(*code));
+            }
         }
     }
 
     #[test]
     fn streams_say_how_far_their_pictures_are_out_of_order() {
-        let known = |sps: Sps| read(&sps.bytes());
+        let known = |sps: Sps| read(&sps.bytes()).map(|stated| stated.reordering);
         assert_eq!(known(HD), Ok(Reordering::Unknown));
         let said = Sps {
             reorder: Some(2),
@@ -293,6 +285,39 @@ mod tests {
         assert_eq!(known(high), Ok(Reordering::Known(0)));
         let in_order = Sps { order: 2, ..HD };
         assert_eq!(known(in_order), Ok(Reordering::Known(0)));
+    }
+
+    #[test]
+    fn streams_say_their_colours_whatever_their_profile() {
+        let colour = |sps: Sps| read(&sps.bytes()).map(|stated| stated.colour);
+        let none = Colour::default();
+        let range_alone = Colour {
+            full_range: Some(false),
+            ..none
+        };
+        let no_transfer = Colour {
+            transfer: None,
+            ..WIDE
+        };
+        // Constrained baseline, constrained high, main, and pictures numbered in order.
+        for (profile, constraints, order) in
+            [(66, 0xc0, 0), (100, 0x0c, 0), (77, 0, 0), (100, 0, 2)]
+        {
+            for reorder in [None, Some(2)] {
+                let of = |stated| Sps {
+                    profile,
+                    constraints,
+                    order,
+                    reorder,
+                    colour: stated,
+                    ..HD
+                };
+                for stated in [WIDE, range_alone, no_transfer] {
+                    assert_eq!(colour(of(Some(stated))), Ok(stated), "{profile}");
+                }
+                assert_eq!(colour(of(None)), Ok(none), "{profile}");
+            }
+        }
     }
 
     #[test]
@@ -331,18 +356,18 @@ mod tests {
     fn a_parameter_set_cut_anywhere_tells_nothing_that_it_does_not_say() {
         let whole = Sps {
             reorder: Some(2),
+            colour: Some(WIDE),
             ..HD
         }
         .bytes();
-        let without = Sps {
-            reorder: None,
-            ..HD
-        }
-        .bytes()
-        .len();
+        let without = HD.bytes().len();
         for cut in 0..whole.len() - 2 {
             let told = read(&whole[..cut]);
-            assert!(!matches!(told, Ok(Reordering::Known(_))), "{cut}: {told:?}");
+            if let Ok(stated) = told {
+                assert_eq!(stated.reordering, Reordering::Unknown, "{cut}");
+                let colours = [Colour::default(), WIDE];
+                assert!(colours.contains(&stated.colour), "{cut}: all or nothing");
+            }
             assert!(told.is_err() || cut >= without - 2, "{cut}: {told:?}");
         }
     }

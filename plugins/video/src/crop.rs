@@ -5,6 +5,8 @@ use levada_plugin::{
     prelude::*,
 };
 
+use crate::resized::Resized;
+
 /// Cuts a rectangle out of pictures.
 ///
 /// **Inputs** `in`: `video/i420`, any size. **Outputs** `out`: `video/i420` of the rectangle's size, tightly packed:
@@ -19,8 +21,7 @@ pub struct Crop {
     width: u32,
     height: u32,
     sizes: Sizes,
-    /// Size and format of the last part.
-    output: ((u32, u32), u32),
+    resized: Resized,
 }
 
 impl Crop {
@@ -43,10 +44,7 @@ impl Crop {
         let Some(part) = self.part(size)? else {
             return Ok(frame);
         };
-        if self.output.0 != part {
-            let format = ctx.format_id(&Format::video("i420", part.0, part.1))?;
-            self.output = (part, format);
-        }
+        let format = self.resized.of(&frame, part, ctx)?;
         let from = I420::new(frame.payload(), size.0, size.1)?;
         let mut loan = ctx.loan(i420_bytes(part.0, part.1)?)?;
         let mut to = I420Mut::new(loan.as_mut_slice(), part.0, part.1)?;
@@ -57,7 +55,7 @@ impl Crop {
             to.copy_from(&from.data[top * from.width + left..], from.width)?;
         }
         ctx.copied(loan.len());
-        let mut frame = frame.with_format_id(self.output.1);
+        let mut frame = frame.with_format_id(format);
         frame.set_payload(loan);
         Ok(frame)
     }
@@ -99,7 +97,7 @@ impl Node for Crop {
             width: pixels("width")?,
             height: pixels("height")?,
             sizes: Sizes::default(),
-            output: ((0, 0), 0),
+            resized: Resized::default(),
         })
     }
 
@@ -116,7 +114,7 @@ impl Node for Crop {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::frame;
+    use crate::testing::{colours_are_kept, frame};
     use levada_plugin::harness::{Harness, Value};
 
     fn crop(left: i64, top: i64, width: i64, height: i64) -> Result<Harness<Crop>> {
@@ -181,5 +179,11 @@ mod tests {
         let refused = outside.push(0, vec![input]).err().map(|e| e.to_string());
         assert!(refused.is_some_and(|e| e.contains("32x17") && e.contains("smaller left")));
         Ok(())
+    }
+
+    #[test]
+    fn colours_stay_whether_a_picture_is_cut_or_not() -> Result {
+        colours_are_kept::<Crop>(&[("width", Value::Integer(20))], (20, 34))?;
+        colours_are_kept::<Crop>(&[], (64, 34))
     }
 }

@@ -80,7 +80,7 @@ impl Node for Flip {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{SIZES, frame, shared_frames_are_copied_once};
+    use crate::testing::{SIZES, colours_are_kept, frame, shared_frames_are_copied_once};
     use levada_plugin::{
         harness::{Harness, Value},
         picture::I420,
@@ -127,5 +127,10 @@ mod tests {
     #[test]
     fn a_frame_that_others_hold_is_copied_once_and_theirs_stays_as_it_was() -> Result {
         shared_frames_are_copied_once::<Flip>(&[])
+    }
+
+    #[test]
+    fn colours_stay_as_they_are_stated() -> Result {
+        colours_are_kept::<Flip>(&[], (64, 34))
     }
 }

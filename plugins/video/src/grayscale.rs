@@ -41,7 +41,7 @@ impl Node for Grayscale {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{SIZES, frame, shared_frames_are_copied_once};
+    use crate::testing::{SIZES, colours_are_kept, frame, shared_frames_are_copied_once};
     use levada_plugin::{harness::Harness, picture::I420};
 
     #[test]
@@ -64,5 +64,10 @@ mod tests {
     #[test]
     fn a_frame_that_others_hold_is_copied_once_and_theirs_stays_as_it_was() -> Result {
         shared_frames_are_copied_once::<Grayscale>(&[])
+    }
+
+    #[test]
+    fn colours_stay_as_they_are_stated() -> Result {
+        colours_are_kept::<Grayscale>(&[], (64, 34))
     }
 }

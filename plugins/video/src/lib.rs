@@ -3,7 +3,7 @@
 //!
 //! All work on `video/i420` in memory of the pool, in place where the picture keeps its size; a frame that
 //! another consumer holds as well is copied once before it is edited, which is declared. The size of pictures
-//! may change at any frame.
+//! may change at any frame. What their format states of colours stays as it is, also where their size does not.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -13,6 +13,7 @@ mod grayscale;
 pub mod marks;
 mod overlay_text;
 mod resize;
+mod resized;
 mod template;
 mod test_video;
 #[cfg(test)]

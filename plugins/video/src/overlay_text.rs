@@ -162,7 +162,7 @@ impl Node for OverlayText {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{SIZES, frame, shared_frames_are_copied_once};
+    use crate::testing::{SIZES, colours_are_kept, frame, shared_frames_are_copied_once};
     use levada_plugin::{
         harness::{Harness, Value},
         picture::I420,
@@ -265,5 +265,10 @@ mod tests {
                 .err()
                 .is_some_and(|e| e.to_string().contains("{timecode}"))
         );
+    }
+
+    #[test]
+    fn colours_stay_as_they_are_stated() -> Result {
+        colours_are_kept::<OverlayText>(&[], (64, 34))
     }
 }

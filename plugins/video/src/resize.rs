@@ -10,6 +10,8 @@ use levada_plugin::{
     prelude::*,
 };
 
+use crate::resized::Resized;
+
 /// Scales pictures to one size.
 ///
 /// **Inputs** `in`: `video/i420`, any size. **Outputs** `out`: `video/i420` of the size that is asked for; each picture is
@@ -23,8 +25,7 @@ pub struct Resize {
     options: ResizeOptions,
     resizer: Resizer,
     sizes: Sizes,
-    /// Size and format of the last picture that went out.
-    output: ((u32, u32), u32),
+    resized: Resized,
 }
 
 /// `side` scaled as the other one is, from `from` to `to`: even, and 2 at least.
@@ -51,10 +52,7 @@ impl Resize {
             return Ok(frame);
         }
         let bytes = i420_bytes(target.0, target.1)?;
-        if self.output.0 != target {
-            let format = ctx.format_id(&Format::video("i420", target.0, target.1))?;
-            self.output = (target, format);
-        }
+        let format = self.resized.of(&frame, target, ctx)?;
         let from = I420::new(frame.payload(), size.0, size.1)?;
         let mut loan = ctx.loan(bytes)?;
         let mut to = I420Mut::new(loan.as_mut_slice(), target.0, target.1)?;
@@ -67,7 +65,7 @@ impl Resize {
             self.resizer.resize(&source, &mut image, &self.options)?;
         }
         ctx.copied(bytes);
-        let mut frame = frame.with_format_id(self.output.1);
+        let mut frame = frame.with_format_id(format);
         frame.set_payload(loan);
         Ok(frame)
     }
@@ -108,7 +106,7 @@ impl Node for Resize {
             options: ResizeOptions::new().resize_alg(algorithm).use_alpha(false),
             resizer: Resizer::new(),
             sizes: Sizes::default(),
-            output: ((0, 0), 0),
+            resized: Resized::default(),
         })
     }
 
@@ -125,7 +123,7 @@ impl Node for Resize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{SIZES, frame};
+    use crate::testing::{SIZES, colours_are_kept, frame};
     use levada_plugin::harness::{Harness, Value};
 
     fn resize(width: i64, height: i64, filter: &'static str) -> Result<Harness<Resize>> {
@@ -225,5 +223,11 @@ mod tests {
         let refused = node.push(0, vec![input]).err().map(|e| e.to_string());
         assert!(refused.is_some_and(|e| e.contains("8192x32768")));
         Ok(())
+    }
+
+    #[test]
+    fn colours_stay_whether_a_picture_is_scaled_or_not() -> Result {
+        colours_are_kept::<Resize>(&[("width", Value::Integer(32))], (32, 18))?;
+        colours_are_kept::<Resize>(&[], (64, 34))
     }
 }

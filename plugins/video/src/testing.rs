@@ -43,3 +43,21 @@ pub fn shared_frames_are_copied_once<N: Node>(params: &[(&str, Value)]) -> Resul
     assert!(refused.is_some_and(|e| e.contains("640x330")));
     Ok(())
 }
+
+/// Fails unless pictures leave the node with the colours that they came with, which may change, in this size.
+pub fn colours_are_kept<N: Node>(params: &[(&str, Value)], size: (u32, u32)) -> Result {
+    let mut node = Harness::<N>::new(params)?;
+    for colour in [
+        "range=full;matrix=bt709",
+        "",
+        "range=limited",
+        "range=full;matrix=bt709",
+    ] {
+        let input = Format::video("i420", 64, 34).with_config(colour);
+        let input = frame(&node, 64, 34, 5)?.with_format_id(node.format_id(&input));
+        let out = node.push(0, vec![input])?;
+        let format = Format::video("i420", size.0, size.1).with_config(colour);
+        assert_eq!(node.format(out[0].1.format_id()), Some(format));
+    }
+    Ok(())
+}
