@@ -64,7 +64,7 @@ impl Stream {
             return Place::Next;
         };
         match pts.saturating_sub(end) {
-            off if off.abs() < STEP_NS / 2 => Place::Next,
+            off if off.saturating_abs() < STEP_NS / 2 => Place::Next,
             missing if missing > 0 => Place::After(missing),
             early if early >= -MAX_FILL_NS => Place::Late,
             _ => Place::Elsewhere,

@@ -145,8 +145,8 @@ impl Fragments {
             let Some(track) = &self.tracks[if is_video { VIDEO } else { AUDIO }] else {
                 continue;
             };
-            let late =
-                i128::from(track.first - begins) * i128::from(MOVIE_SCALE.get()) / 1_000_000_000;
+            let late = i128::from(track.first) - i128::from(begins);
+            let late = late * i128::from(MOVIE_SCALE.get()) / 1_000_000_000;
             let edit = |edit_duration, media_time| ElstEntry {
                 edit_duration,
                 media_time,
