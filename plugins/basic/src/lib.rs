@@ -1,12 +1,18 @@
 //! Node types that come with Levada and are linked into its host: `test-audio`, `level`,
-//! `resample`, `null`.
+//! `mix`, `resample`, `vad`, and, for frames of any kind, `log`, `null`, `select`, `tee`, `throttle`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 mod level;
+mod log;
+mod mix;
 mod null;
 mod resample;
+mod select;
+mod tee;
 mod test_audio;
+mod throttle;
+mod vad;
 
 use levada_plugin::{Builtin, Plugin};
 
@@ -17,6 +23,12 @@ pub fn plugin() -> Plugin {
         .with::<test_audio::TestAudio>()
         .with::<level::Level>()
         .with::<resample::Resample>()
+        .with::<log::Log>()
+        .with::<mix::Mix>()
         .with::<null::Null>()
+        .with::<select::Select>()
+        .with::<tee::Tee>()
+        .with::<throttle::Throttle>()
+        .with::<vad::Vad>()
         .into_plugin()
 }
