@@ -1,5 +1,6 @@
 //! Node types for raw pictures that come with Levada and are linked into its host: `test-video`, `flip`,
-//! `overlay-text`, `grayscale`, `crop`, `resize`.
+//! `overlay-text`, `grayscale`, `crop`, `resize`,
+//! `compose`, `snapshot`, `overlay-image`.
 //!
 //! All work on `video/i420` in memory of the pool, in place where the picture keeps its size; a frame that
 //! another consumer holds as well is copied once before it is edited, which is declared. The size of pictures
@@ -7,13 +8,17 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod compose;
 mod crop;
 mod flip;
 mod grayscale;
 pub mod marks;
+mod overlay_image;
 mod overlay_text;
+mod place;
 mod resize;
 mod resized;
+mod snapshot;
 mod template;
 mod test_video;
 #[cfg(test)]
@@ -29,8 +34,11 @@ pub fn plugin() -> Plugin {
         .with::<test_video::TestVideo>()
         .with::<flip::Flip>()
         .with::<overlay_text::OverlayText>()
+        .with::<overlay_image::OverlayImage>()
         .with::<grayscale::Grayscale>()
         .with::<crop::Crop>()
         .with::<resize::Resize>()
+        .with::<compose::Compose>()
+        .with::<snapshot::Snapshot>()
         .into_plugin()
 }

@@ -9,6 +9,7 @@ use levada_plugin::{
 
 use crate::{
     marks::{self, Edge},
+    place::{self, Place},
     template::{Facts, Template},
     text,
 };
@@ -32,26 +33,6 @@ pub struct OverlayText {
     /// Pictures of each stream so far; a session has at most 256 streams.
     counts: BTreeMap<u16, u64>,
     line: String,
-}
-
-/// Where along one side.
-#[derive(Clone, Copy)]
-enum Place {
-    First,
-    Middle,
-    Last,
-}
-
-impl Place {
-    /// Where something of length `part` begins on a side of length `whole`.
-    fn begin(self, part: usize, whole: usize) -> usize {
-        let rest = whole.saturating_sub(part);
-        match self {
-            Place::First => 0,
-            Place::Middle => rest / 2,
-            Place::Last => rest,
-        }
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -113,7 +94,7 @@ impl Node for OverlayText {
             .help("What to write; {frame}, {timecode}, {pts}, {size}, {stream} stand for the picture's"),
         Param::choice(
             "position",
-            "top-left top top-right left center right bottom-left bottom bottom-right",
+            place::WORDS,
             "top-left",
         )
         .help("Where the text stands"),
@@ -125,20 +106,9 @@ impl Node for OverlayText {
     ];
 
     fn create(config: &Config) -> Result<Self> {
-        let position = config.text("position")?;
-        let across = match position {
-            "top-left" | "left" | "bottom-left" => Place::First,
-            "top-right" | "right" | "bottom-right" => Place::Last,
-            _ => Place::Middle,
-        };
-        let down = match position {
-            "left" | "center" | "right" => Place::Middle,
-            "bottom-left" | "bottom" | "bottom-right" => Place::Last,
-            _ => Place::First,
-        };
         Ok(OverlayText {
             template: Template::new(config.text("text")?)?,
-            position: (across, down),
+            position: place::of_word(config.text("position")?),
             // The range keeps it inside its type.
             scale: config.integer("scale")? as usize,
             code: match config.text("code")? {
