@@ -235,6 +235,42 @@ async fn by_hand_calls_that_do_not_fit_are_refused_with_the_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_made_for_what_its_pipeline_takes_and_gives() {
+    let only_h264 = |manager: &WebRtcManager| {
+        Pipeline::new([
+            manager.create_source_node().ports("in", "video"),
+            TransformNode::of("video/h264", Some),
+            manager.create_sink_node().ports("video", "out"),
+        ])
+    };
+    let (caller, callee) = (manager(), manager());
+    let any = caller.create_offer().await.expect("an offer");
+    assert!(any.contains("VP8/90000") && any.contains("H264/90000"));
+    let late = caller.prepare(&only_h264(&caller)).await;
+    assert!(matches!(late, Err(ManagerError::Made)), "{late:?}");
+    caller.close().await;
+
+    let pipeline = only_h264(&caller);
+    caller.prepare(&pipeline).await.expect("a new connection");
+    let offer = caller.create_offer().await.expect("an offer");
+    assert!(!offer.contains("VP8/90000") && offer.contains("H264/90000"));
+    assert!(offer.contains("opus/48000"), "a kind that is not linked");
+    caller.start(&pipeline).await.expect("what was prepared");
+
+    let started = only_h264(&callee);
+    callee
+        .start(&started)
+        .await
+        .expect("nothing came before it");
+    let answer = callee.handle_offer_and_create_answer(&any).await;
+    let answer = answer.expect("an answer");
+    assert!(!answer.contains("VP8/90000") && answer.contains("H264/90000"));
+    let so_far = callee.local_description().await.expect("a connection");
+    assert!(so_far.is_some_and(|sdp| sdp.starts_with("v=0")));
+    tokio::join!(caller.close(), callee.close());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_manager_can_be_used_again_after_close() {
     let (caller, callee) = (manager(), manager());
     for _ in 0..2 {

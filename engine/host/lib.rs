@@ -31,6 +31,7 @@ mod handshake;
 mod manager;
 mod pipeline;
 mod plugin_build;
+mod plugin_crate;
 pub mod report;
 pub mod serve;
 
@@ -41,6 +42,7 @@ pub use levada_webrtc::{IceServer, Loss, PeerConfig as WebRtcConfig};
 pub use manager::{ManagerError, WebRtcManager};
 pub use pipeline::{Pipeline, PipelineNode, TransformNode};
 pub use plugin_build::BuildError;
+pub use plugin_crate::{CrateError, load_crate};
 
 /// The listings of the README, compiled as doctests.
 #[cfg(doctest)]

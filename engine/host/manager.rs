@@ -36,6 +36,11 @@ pub enum ManagerError {
     /// The signaling server cannot be reached, or does not let us in.
     #[error(transparent)]
     Signaling(#[from] ClientError),
+    /// The connection was made before it was known what for.
+    #[error(
+        "this connection is made already; call prepare() before the other calls, or close() first"
+    )]
+    Made,
     /// A pipeline runs on this manager's connection already.
     #[error("a pipeline runs on this connection already; close() it first")]
     Running,
@@ -55,7 +60,8 @@ impl From<CallError> for ManagerError {
 /// [`run_with_signaling`](WebRtcManager::run_with_signaling) does everything. By hand: make a
 /// connection's descriptions with [`create_offer`](WebRtcManager::create_offer) on one side and
 /// [`handle_offer_and_create_answer`](WebRtcManager::handle_offer_and_create_answer) on the other,
-/// carry them over, and [`start`](WebRtcManager::start) a pipeline on each side.
+/// carry them over, and [`start`](WebRtcManager::start) a pipeline on each side. A pipeline that cannot take or
+/// give every codec is made known before, by [`prepare`](WebRtcManager::prepare) or by starting it.
 ///
 /// All calls need a tokio runtime with I/O and time enabled.
 pub struct WebRtcManager {
@@ -125,17 +131,39 @@ impl WebRtcManager {
     /// The connection of the by-hand calls, made at the first of them.
     async fn peer(&self) -> Result<Arc<dyn Peer>, ManagerError> {
         let mut by_hand = self.by_hand.lock().await;
-        Ok(self.peer_of(&mut by_hand).await?.1)
+        Ok(self.peer_of(&mut by_hand, &self.config).await?.1)
     }
 
-    async fn peer_of(&self, by_hand: &mut ByHand) -> Result<(u64, Arc<dyn Peer>), ManagerError> {
+    /// The connection, made with `config` if there is none yet.
+    async fn peer_of(
+        &self,
+        by_hand: &mut ByHand,
+        config: &PeerConfig,
+    ) -> Result<(u64, Arc<dyn Peer>), ManagerError> {
         if let Some(peer) = &by_hand.peer {
             return Ok(peer.clone());
         }
         let id = self.engine.reserve_session();
-        let (peer, events) = open_peer(id, self.config.clone()).await?;
+        let (peer, events) = open_peer(id, config.clone()).await?;
         by_hand.events = Some(events);
         Ok(by_hand.peer.insert((id, peer)).clone())
+    }
+
+    /// By hand, before all other calls: makes the connection for `pipeline`, without starting it. Then the
+    /// codecs that are offered or agreed to are those that the pipeline takes and gives. What
+    /// [`start`](WebRtcManager::start) does as well, if it is called first; a pipeline that plays a file
+    /// is better started when the connection is up.
+    ///
+    /// # Errors
+    /// When the pipeline is invalid, or the connection has been made.
+    pub async fn prepare(&self, pipeline: &Pipeline) -> Result<(), ManagerError> {
+        let calls = Calls::new(self.engine.clone(), pipeline.plan()?, self.config.clone());
+        let mut by_hand = self.by_hand.lock().await;
+        if by_hand.peer.is_some() {
+            return Err(ManagerError::Made);
+        }
+        self.peer_of(&mut by_hand, &calls.config).await?;
+        Ok(())
     }
 
     /// By hand: makes an offer, without candidates; they are being gathered from then on.
@@ -174,6 +202,16 @@ impl WebRtcManager {
         Ok(self.peer().await?.wait_for_ice_gathering().await?)
     }
 
+    /// By hand: the description with the candidates that are known by now; `None` before there is one. For
+    /// those who do not wait for all: a STUN server that does not answer holds them up for some ten
+    /// seconds.
+    ///
+    /// # Errors
+    /// When the connection cannot be made.
+    pub async fn local_description(&self) -> Result<Option<String>, ManagerError> {
+        Ok(self.peer().await?.local_description().await)
+    }
+
     /// By hand: waits until media can flow.
     ///
     /// # Errors
@@ -199,7 +237,7 @@ impl WebRtcManager {
     pub async fn start(&self, pipeline: &Pipeline) -> Result<(), ManagerError> {
         let calls = Calls::new(self.engine.clone(), pipeline.plan()?, self.config.clone());
         let mut by_hand = self.by_hand.lock().await;
-        let (id, peer) = self.peer_of(&mut by_hand).await?;
+        let (id, peer) = self.peer_of(&mut by_hand, &calls.config).await?;
         let events = by_hand.events.take().ok_or(ManagerError::Running)?;
         let mut call = Call::start(&calls, id, peer, events)?;
         let (stop, mut stopped) = watch::channel(false);

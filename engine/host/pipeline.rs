@@ -1,4 +1,4 @@
-//! [`Pipeline`]: a graph that is a straight line, made by an application.
+//! [`Pipeline`]: a graph made by an application, as a straight line or of named nodes and links.
 
 use std::sync::{
     Arc,
@@ -6,10 +6,10 @@ use std::sync::{
 };
 
 use levada_engine::{
-    graph::{GraphBuilder, ParamValue, Plan, Problems},
+    graph::{GraphBuilder, ParamValue, Place, Plan, Problem, Problems, parse_patterns},
     plugin::Registry,
 };
-use levada_plugin::{Frame, Plugin, closure_plugin};
+use levada_plugin::{Frame, Plugin, closure_plugin_of};
 
 use crate::graph_file;
 
@@ -24,6 +24,7 @@ pub struct PipelineNode {
     input: String,
     output: String,
     plugin: Option<Plugin>,
+    problem: Option<Problem>,
 }
 
 impl PipelineNode {
@@ -37,6 +38,7 @@ impl PipelineNode {
             input: "in".into(),
             output: "out".into(),
             plugin: None,
+            problem: None,
         }
     }
 
@@ -55,7 +57,8 @@ impl PipelineNode {
         self
     }
 
-    /// Lets frames come in at `input` and go out at `output` instead.
+    /// Lets frames come in at `input` and go out at `output` instead, where nodes are lined up
+    /// ([`Pipeline::new`]).
     #[must_use]
     pub fn ports(mut self, input: &str, output: &str) -> PipelineNode {
         self.input = input.into();
@@ -76,17 +79,36 @@ impl TransformNode {
     where
         F: FnMut(Frame) -> Option<Frame> + Clone + Send + 'static,
     {
+        Self::of("*", f)
+    }
+
+    /// Makes such a node for certain formats, such as `audio/opus` or `audio/f32 video/i420`: patterns
+    /// as ports state them. Frames that come as something else are converted in front of it, by nodes
+    /// that the engine inserts.
+    pub fn of<F>(formats: &str, f: F) -> PipelineNode
+    where
+        F: FnMut(Frame) -> Option<Frame> + Clone + Send + 'static,
+    {
         static NEXT: AtomicUsize = AtomicUsize::new(1);
         // Each closure is a node type of its own, so its name has to be.
         let name = format!("transform-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let cause = match parse_patterns(formats) {
+            Ok(patterns) if patterns.is_empty() => Some("a closure has no formats".to_owned()),
+            Ok(_) => None,
+            Err(cause) => Some(format!("a closure's formats: {cause}")),
+        };
+        let remedy = "write patterns such as audio/opus or video/i420, separated by spaces";
+        let problem = cause.map(|cause| Problem::new(Place::Pipeline, cause, remedy));
         PipelineNode {
-            plugin: Some(closure_plugin(&name, f)),
+            plugin: Some(closure_plugin_of(&name, formats, f)),
+            problem,
             ..PipelineNode::new(&name)
         }
     }
 }
 
-/// A straight line of nodes: what the first puts out goes through the others to the last.
+/// Nodes and the links between them. Usually a straight line, where what the first puts out goes through
+/// the others to the last:
 ///
 /// ```no_run
 /// use levada::{Pipeline, PipelineNode, TransformNode};
@@ -97,17 +119,82 @@ impl TransformNode {
 ///     PipelineNode::new("level"),
 /// ]);
 /// ```
+///
+/// Any other graph is made of nodes with names, and of links in the notation of a graph file:
+///
+/// ```
+/// use levada::{Pipeline, PipelineNode, TransformNode};
+///
+/// let pipeline = Pipeline::named("tones")
+///     .node("low", PipelineNode::new("test-audio").param("frequency", 220.0))
+///     .node("high", PipelineNode::new("test-audio").param("frequency", 880.0))
+///     .node("gate", TransformNode::of("audio/f32", Some))
+///     .node("meter", PipelineNode::new("level"))
+///     .node("away", PipelineNode::new("null"))
+///     .link("low -> gate -> meter")
+///     .link("high -> away");
+/// assert_eq!(pipeline.plan()?.graph().nodes.len(), 5);
+/// # Ok::<(), levada::engine::graph::Problems>(())
+/// ```
 pub struct Pipeline {
-    nodes: Vec<PipelineNode>,
+    name: String,
+    nodes: Vec<(String, PipelineNode)>,
+    links: Vec<String>,
+    plugins: Vec<Plugin>,
 }
 
 impl Pipeline {
+    /// Begins a graph without nodes.
+    #[must_use]
+    pub fn named(name: &str) -> Pipeline {
+        Pipeline {
+            name: name.into(),
+            nodes: vec![],
+            links: vec![],
+            plugins: vec![],
+        }
+    }
+
     /// Lines up nodes, from source to sink.
     #[must_use]
     pub fn new(nodes: impl IntoIterator<Item = PipelineNode>) -> Pipeline {
+        let nodes = nodes.into_iter().enumerate();
+        let nodes: Vec<_> = nodes
+            .map(|(at, node)| (format!("{}-{at}", node.type_name), node))
+            .collect();
+        let links = nodes.windows(2).map(|pair| {
+            let [(from, source), (to, target)] = pair else {
+                unreachable!("windows of two");
+            };
+            format!("{from}.{} -> {to}.{}", source.output, target.input)
+        });
         Pipeline {
-            nodes: nodes.into_iter().collect(),
+            links: links.collect(),
+            nodes,
+            ..Pipeline::named("pipeline")
         }
+    }
+
+    /// Adds a node.
+    #[must_use]
+    pub fn node(mut self, name: &str, node: PipelineNode) -> Pipeline {
+        self.nodes.push((name.into(), node));
+        self
+    }
+
+    /// Adds a link, or a chain of links, such as `film.video -> screen.video`.
+    #[must_use]
+    pub fn link(mut self, link: &str) -> Pipeline {
+        self.links.push(link.into());
+        self
+    }
+
+    /// Adds a plugin whose node types may be named, and whose converters may be inserted, such as one of
+    /// [`load_crate`](crate::load_crate).
+    #[must_use]
+    pub fn plugin(mut self, plugin: &Plugin) -> Pipeline {
+        self.plugins.push(plugin.clone());
+        self
     }
 
     /// Plans the pipeline, as `levada run` does with a graph file.
@@ -116,29 +203,68 @@ impl Pipeline {
     /// Every problem at once.
     pub fn plan(&self) -> Result<Arc<Plan>, Problems> {
         let mut registry: Registry = graph_file::builtin_types();
-        let mut graph = GraphBuilder::new("pipeline");
-        let names: Vec<String> = self
+        let of_nodes = self
             .nodes
             .iter()
-            .enumerate()
-            .map(|(at, node)| format!("{}-{at}", node.type_name))
-            .collect();
-        for (node, name) in self.nodes.iter().zip(&names) {
-            if let Some(plugin) = &node.plugin {
-                registry.add(plugin);
+            .filter_map(|(_, node)| node.plugin.as_ref());
+        for plugin in self.plugins.iter().chain(of_nodes) {
+            registry.add(plugin);
+        }
+        let mut problems = Problems::default();
+        let mut graph = GraphBuilder::new(&self.name);
+        for (name, node) in &self.nodes {
+            if let Some(problem) = &node.problem {
+                problems.push(problem.clone());
             }
             let mut added = graph.node(name, &node.type_name);
             for (param, value) in &node.params {
                 added = added.param(param, value.clone());
             }
         }
-        for (pair, name) in self.nodes.windows(2).zip(names.windows(2)) {
-            graph.link(&format!(
-                "{}.{} -> {}.{}",
-                name[0], pair[0].output, name[1], pair[1].input
-            ));
+        for link in &self.links {
+            graph.link(link);
+        }
+        // What a closure's formats do to the rest of the graph would only be noise.
+        if !problems.as_slice().is_empty() {
+            return Err(problems);
         }
         let graph = graph.build(&registry)?;
         Ok(Arc::new(Plan::new(graph, &registry)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_of_a_closure_that_cannot_be_read_are_a_problem_of_the_plan() {
+        for (formats, said) in [
+            ("audio/f32;rate=fast", "audio/f32;rate=fast"),
+            (" ", "no formats"),
+        ] {
+            let pipeline = Pipeline::new([
+                PipelineNode::new("test-audio"),
+                TransformNode::of(formats, Some),
+                PipelineNode::new("null"),
+            ]);
+            let problems = pipeline.plan().err().expect("a problem").to_string();
+            assert!(problems.contains(said), "{problems}");
+        }
+    }
+
+    #[test]
+    fn what_a_closure_does_not_take_is_converted_in_front_of_it() {
+        let pipeline = Pipeline::named("coded")
+            .node("tone", PipelineNode::new("test-audio"))
+            .node("packets", TransformNode::of("audio/opus", Some))
+            .node("away", PipelineNode::new("null"))
+            .link("tone -> packets -> away");
+        let plan = pipeline.plan().unwrap_or_else(|p| panic!("{p}"));
+        assert_eq!(plan.formats("away", "in").len(), 1);
+        assert!(plan.formats("away", "in")[0].starts_with("audio/opus"));
+        let nodes = plan.graph().nodes.iter();
+        let inserted = nodes.filter(|node| node.inserted.is_some());
+        assert_eq!(inserted.count(), 1, "an encoder");
     }
 }

@@ -1,5 +1,7 @@
 //! A node that runs a closure: what [`closure_plugin`](crate::closure_plugin) makes.
 
+use levada_abi::{PortDesc, Text};
+
 use crate::{
     describe::Port,
     error::{Error, Result},
@@ -13,18 +15,29 @@ type Step = Box<dyn FnMut(Frame) -> Option<Frame> + Send>;
 /// Makes a fresh step for each instance.
 pub(crate) struct Closure {
     name: String,
+    /// Point into `formats`, whose memory stays where it is when this moves.
+    ports: [PortDesc; 2],
+    #[allow(dead_code, reason = "kept for as long as `ports` point into it")]
+    formats: String,
     make: std::sync::Mutex<Box<dyn FnMut() -> Step + Send>>,
 }
 
 impl Closure {
-    pub(crate) fn new<F>(name: &str, f: F) -> Closure
+    pub(crate) fn new<F>(name: &str, formats: &str, f: F) -> Closure
     where
         F: FnMut(Frame) -> Option<Frame> + Clone + Send + 'static,
     {
         // The closure need not be Sync, so cloning it is guarded.
         let make = Box::new(move || Box::new(f.clone()) as Step);
+        let formats = formats.to_owned();
+        let ports = PORTS.map(|port| PortDesc {
+            formats: Text::new(&formats),
+            ..port.0
+        });
         Closure {
             name: name.into(),
+            ports,
+            formats,
             make: std::sync::Mutex::new(make),
         }
     }
@@ -32,14 +45,20 @@ impl Closure {
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
+
+    pub(crate) fn ports(&self) -> &[PortDesc] {
+        &self.ports
+    }
 }
+
+const PORTS: [Port; 2] = [Port::input("in").forwards_to(1), Port::output("out")];
 
 pub(crate) struct Transform(Step);
 
 impl Node for Transform {
     const NAME: &'static str = "transform";
     const SUMMARY: &'static str = "Runs a closure on every frame";
-    const PORTS: &'static [Port] = &[Port::input("in").forwards_to(1), Port::output("out")];
+    const PORTS: &'static [Port] = &PORTS;
 
     fn create(config: &Config) -> Result<Self> {
         let closure = config.data().cast::<Closure>();

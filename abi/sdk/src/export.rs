@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use levada_abi::{NOTE_MAGIC, NodeTypeDesc, Note, Plugin};
+use levada_abi::{List, NOTE_MAGIC, NodeTypeDesc, Note, Plugin};
 
 use crate::{
     closure::{self, Closure},
@@ -80,13 +80,27 @@ pub fn closure_plugin<F>(name: &str, f: F) -> Plugin
 where
     F: FnMut(Frame) -> Option<Frame> + Clone + Send + 'static,
 {
-    let factory: Arc<Closure> = Arc::new(Closure::new(name, f));
+    closure_plugin_of(name, "*", f)
+}
+
+/// Does what [`closure_plugin`] does, with ports that take and give these `formats` only: patterns as in
+/// [`Port::formats`](crate::Port::formats). A host may refuse patterns that it cannot read.
+#[must_use]
+pub fn closure_plugin_of<F>(name: &str, formats: &str, f: F) -> Plugin
+where
+    F: FnMut(Frame) -> Option<Frame> + Clone + Send + 'static,
+{
+    let factory: Arc<Closure> = Arc::new(Closure::new(name, formats, f));
     let desc = NodeTypeDesc {
         name: levada_abi::Text::new(factory.name()),
+        ports: List {
+            ptr: factory.ports().as_ptr(),
+            len: factory.ports().len(),
+        },
         data: Arc::as_ptr(&factory).cast(),
         ..Glue::<closure::Transform>::DESC
     };
-    // SAFETY: the descriptor comes from `Glue`; its name and data point into `factory`, which
+    // SAFETY: the descriptor comes from `Glue`; its name, ports and data point into `factory`, which
     // `keep` keeps alive at a fixed address.
     unsafe { Plugin::new(name, env!("CARGO_PKG_VERSION"), vec![desc], Some(factory)) }
 }

@@ -54,7 +54,7 @@ mod streams;
 pub use buffer::Loan;
 pub use describe::{Param, Port};
 pub use error::{Error, Result};
-pub use export::{Builtin, TypeDesc, closure_plugin};
+pub use export::{Builtin, TypeDesc, closure_plugin, closure_plugin_of};
 pub use format::{Format, Media};
 pub use frame::{Frame, Frames, Kind};
 pub use host::{Context, Host, Refused};
