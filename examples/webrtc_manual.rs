@@ -18,7 +18,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use levada::{
-    Pipeline, PipelineNode, TransformNode, WebRtcConfig, WebRtcManager,
+    Loss, Pipeline, PipelineNode, TransformNode, WebRtcConfig, WebRtcManager,
     signaling::{self as signal, ConnectOptions, Message},
 };
 use tokio::{sync::watch, time::timeout};
@@ -95,6 +95,8 @@ async fn run(args: &Args) -> Result<bool, Failure> {
     let mut stun = Stun::find(&args.stun).await;
     let config = WebRtcConfig {
         ice_servers: stun.servers(),
+        // For the test that what is lost is told.
+        loss: Loss::from_env()?,
         ..WebRtcConfig::default()
     };
     let offerer = WebRtcManager::new(config.clone())?;

@@ -19,7 +19,7 @@ use verdict::{Verdict, of_picture};
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Runs the example with a STUN server that does not answer.
-fn run(arguments: &[&str]) -> Output {
+fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let stun = format!("stun:{}", silent.local_addr().expect("an address"));
     let mut command = Command::new(example("webrtc_manual"));
@@ -27,7 +27,8 @@ fn run(arguments: &[&str]) -> Output {
         .current_dir(root())
         .env_remove("RUST_LOG")
         .args(["--stun", &stun])
-        .args(arguments);
+        .args(arguments)
+        .envs(environment.iter().copied());
     Program::start("webrtc_manual", command).wait(LIMIT)
 }
 
@@ -41,7 +42,7 @@ fn row(output: &Output, name: &str) -> Vec<usize> {
 
 #[test]
 fn a_film_goes_through_a_connection_made_by_hand_and_comes_back_unchanged() {
-    let output = run(&[]);
+    let output = run(&[], &[]);
     assert!(output.status.success(), "{output:#?}");
     assert_eq!(
         row(&output, "pictures"),
@@ -67,8 +68,24 @@ fn a_film_goes_through_a_connection_made_by_hand_and_comes_back_unchanged() {
 }
 
 #[test]
+fn what_does_not_come_back_is_told_and_fails() {
+    // For longer than lost packets are sent again.
+    let loss = "per-thousand=1000,after=1s,for=1500ms";
+    let output = run(&[], &[("LEVADA_TEST_LOSS", loss)]);
+    assert_eq!(output.status.code(), Some(1), "{output:#?}");
+    for name in ["pictures", "sound"] {
+        let [sent, returned, verified, gaps, displaced, altered] = row(&output, name)[..] else {
+            panic!("{name}: {output:#?}");
+        };
+        assert!(returned < sent && gaps > 0, "{name}: {output:#?}");
+        assert_eq!(verified, returned, "what comes back is right: {output:#?}");
+        assert_eq!([displaced, altered], [0, 0], "{name}: {output:#?}");
+    }
+}
+
+#[test]
 fn a_film_that_is_not_there_is_a_failure_and_leaves_no_server_behind() {
-    let output = run(&["--file", "no-such-film.mp4"]);
+    let output = run(&["--file", "no-such-film.mp4"], &[]);
     assert_eq!(output.status.code(), Some(1), "{output:#?}");
     assert!(output.stderr.contains("no-such-film.mp4"), "{output:#?}");
     // The server's stderr is that of the example: that it has ended is why the output did.
