@@ -4,15 +4,12 @@
 //! the input that sets the pace lets out a copy of the canvas. So a picture is scaled once however often it is shown,
 //! and an input that stands still costs nothing.
 
-use fast_image_resize::{
-    FilterType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
-    pixels::PixelType,
-};
 use levada_plugin::{
     picture::{I420, I420Mut, Sizes, i420_bytes},
     prelude::*,
 };
+
+use crate::scale::{Filter, Scaler};
 
 const INPUTS: usize = 9;
 const OUT: usize = INPUTS;
@@ -35,8 +32,7 @@ pub struct Compose {
     size: (u32, u32),
     canvas: Vec<u8>,
     cells: Vec<Cell>,
-    resizer: Resizer,
-    options: ResizeOptions,
+    scaler: Scaler,
     /// A plane on its way to its cell.
     scaled: Vec<u8>,
     out_format: u32,
@@ -114,16 +110,8 @@ impl Compose {
                 continue;
             }
             self.scaled.resize(width * height, 0);
-            // Sides of pictures fit 32 bits.
-            let source = ImageRef::new(
-                from.width as u32,
-                from.height as u32,
-                from.data,
-                PixelType::U8,
-            )?;
-            let (w, h) = (width as u32, height as u32);
-            let mut image = Image::from_slice_u8(w, h, &mut self.scaled, PixelType::U8)?;
-            self.resizer.resize(&source, &mut image, &self.options)?;
+            let (size, scaled) = ((from.width, from.height), &mut self.scaled);
+            self.scaler.scale(from.data, size, scaled, (width, height))?;
             let scaled = self.scaled.chunks_exact(width);
             rows.zip(scaled)
                 .for_each(|(to, from)| to.copy_from_slice(from));
@@ -243,13 +231,11 @@ impl Node for Compose {
             plane.data.fill(value);
         }
         let host = config.host();
-        let algorithm = ResizeAlg::Convolution(FilterType::Bilinear);
         Ok(Compose {
             size,
             cells: cells(&ports, columns, size)?,
             canvas,
-            resizer: Resizer::new(),
-            options: ResizeOptions::new().resize_alg(algorithm).use_alpha(false),
+            scaler: Scaler::new(Filter::Bilinear),
             scaled: vec![],
             out_format: host.format_id(&Format::video("i420", size.0, size.1))?,
             out_stream: host.stream_id(Kind::Video, config.name())?,

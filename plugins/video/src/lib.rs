@@ -18,6 +18,7 @@ mod overlay_text;
 mod place;
 mod resize;
 mod resized;
+mod scale;
 mod snapshot;
 mod template;
 mod test_video;

@@ -1,16 +1,14 @@
 //! `resize`: makes pictures larger or smaller.
 
-use fast_image_resize::{
-    FilterType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
-    pixels::PixelType,
-};
 use levada_plugin::{
     picture::{I420, I420Mut, Sizes, i420_bytes},
     prelude::*,
 };
 
-use crate::resized::Resized;
+use crate::{
+    resized::Resized,
+    scale::{Filter, Scaler},
+};
 
 /// Scales pictures to one size.
 ///
@@ -22,8 +20,7 @@ use crate::resized::Resized;
 pub struct Resize {
     width: u32,
     height: u32,
-    options: ResizeOptions,
-    resizer: Resizer,
+    scaler: Scaler,
     sizes: Sizes,
     resized: Resized,
 }
@@ -57,12 +54,8 @@ impl Resize {
         let mut loan = ctx.loan(bytes)?;
         let mut to = I420Mut::new(loan.as_mut_slice(), target.0, target.1)?;
         for (from, to) in from.planes().iter().zip(to.planes()) {
-            // Sides of pictures fit 32 bits.
-            let (w, h) = (from.width as u32, from.height as u32);
-            let source = ImageRef::new(w, h, from.data, PixelType::U8)?;
-            let (w, h) = (to.width as u32, to.height as u32);
-            let mut image = Image::from_slice_u8(w, h, to.data, PixelType::U8)?;
-            self.resizer.resize(&source, &mut image, &self.options)?;
+            let sizes = [(from.width, from.height), (to.width, to.height)];
+            self.scaler.scale(from.data, sizes[0], to.data, sizes[1])?;
         }
         ctx.copied(bytes);
         let mut frame = frame.with_format_id(format);
@@ -94,17 +87,16 @@ impl Node for Resize {
     const CONVERTER: bool = true;
 
     fn create(config: &Config) -> Result<Self> {
-        let algorithm = match config.text("filter")? {
-            "nearest" => ResizeAlg::Nearest,
-            "lanczos" => ResizeAlg::Convolution(FilterType::Lanczos3),
-            _ => ResizeAlg::Convolution(FilterType::Bilinear),
+        let filter = match config.text("filter")? {
+            "nearest" => Filter::Nearest,
+            "lanczos" => Filter::Lanczos,
+            _ => Filter::Bilinear,
         };
         Ok(Resize {
             // The ranges keep both inside their type.
             width: config.integer("width")? as u32,
             height: config.integer("height")? as u32,
-            options: ResizeOptions::new().resize_alg(algorithm).use_alpha(false),
-            resizer: Resizer::new(),
+            scaler: Scaler::new(filter),
             sizes: Sizes::default(),
             resized: Resized::default(),
         })
