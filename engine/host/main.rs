@@ -6,7 +6,7 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// What is logged when RUST_LOG says nothing else: what a person at the terminal wants to know.
 const QUIET: &str = "warn,levada=info,rtc=error,webrtc=error";
@@ -42,13 +42,7 @@ enum Command {
 
 fn main() -> ExitCode {
     levada::engine::plugin::trial::serve_if_asked();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colours)
-        .with_writer(std::io::stderr)
-        .init();
+    log_to_stderr();
     cli::finish(match Levada::parse().command {
         Command::Run(args) => cli::run::run(&args),
         Command::Check(args) => cli::check::check(&args),
@@ -56,4 +50,38 @@ fn main() -> ExitCode {
         Command::Inspect(args) => cli::inspect::inspect(&args),
         Command::Signal(args) => cli::signal::signal(&args),
     })
+}
+
+/// Sets up what is logged. Without the filter by spans and fields that tracing-subscriber offers as well: it
+/// brings a library for regular expressions, and ten seconds of the first build.
+fn log_to_stderr() {
+    let wanted = std::env::var("RUST_LOG").unwrap_or_default();
+    let wanted = if wanted.is_empty() { QUIET } else { &wanted };
+    let (targets, problem) = match wanted.parse() {
+        Ok(targets) => (targets, None),
+        Err(error) => (quiet(), Some(error)),
+    };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(targets)
+        .init();
+    if let Some(error) = problem {
+        tracing::warn!(target: "levada", "RUST_LOG is not understood ({error}); write it as RUST_LOG=info or RUST_LOG=levada_engine=debug");
+    }
+}
+
+fn quiet() -> Targets {
+    QUIET.parse().expect("a constant; a test reads it")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_is_logged_without_a_word_is_understood() {
+        assert!(super::quiet().would_enable("levada::host", &tracing::Level::INFO));
+        assert!(!super::quiet().would_enable("rtc::peer", &tracing::Level::WARN));
+    }
 }

@@ -111,7 +111,8 @@ impl Compose {
             }
             self.scaled.resize(width * height, 0);
             let (size, scaled) = ((from.width, from.height), &mut self.scaled);
-            self.scaler.scale(from.data, size, scaled, (width, height))?;
+            self.scaler
+                .scale(from.data, size, scaled, (width, height))?;
             let scaled = self.scaled.chunks_exact(width);
             rows.zip(scaled)
                 .for_each(|(to, from)| to.copy_from_slice(from));
