@@ -72,6 +72,60 @@ async fn a_browser_sees_itself_mirrored_with_the_time_in_the_picture() {
 }
 
 #[tokio::test]
+async fn a_browser_sees_itself_beside_what_the_graph_made_of_it() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let (levada, visitor) = at(&browser, "examples/side-by-side.toml").await;
+    visitor.sees_video().await;
+    visitor.hears_sound().await;
+    let page = &visitor.page;
+
+    let likenesses = "(() => { \
+         const [local, remote] = ['local', 'remote'].map((id) => document.getElementById(id)); \
+         const sent = levadaTest.picture(local); \
+         const [left, right] = [levadaTest.picture(remote, 1, 0, 0.5), levadaTest.picture(remote, 1, 0.5, 1)]; \
+         const found = { \
+           size: [left.width, left.height], \
+           asSent: levadaTest.likeness(sent, left), \
+           mirrored: levadaTest.likeness(levadaTest.mirrored(sent), right), \
+           unchanged: levadaTest.likeness(sent, right), \
+           colours: [sent.colour, left.colour, right.colour] }; \
+         const [of_sent, of_left, of_right] = found.colours; \
+         if (found.size[0] === 1280 && found.size[1] === 360 \
+           && found.asSent > 0.9 && found.mirrored > 0.9 && found.unchanged < 0.8 \
+           && of_left > of_sent * 0.7 && of_left < of_sent * 1.3 && of_right < 6) return found; \
+         throw JSON.stringify(found); })()";
+    let found = page.wait_for("both pictures", LIMIT, likenesses).await;
+    println!("{found}");
+
+    let halves = "(async () => { \
+         const found = await levadaTest.halves(document.getElementById('remote'), 4); \
+         if (found.left > 15 && found.right > 15 && found.alike > found.looks * 0.95) return found; \
+         throw JSON.stringify(found); })()";
+    let found = page.wait_for("halves in step", LIMIT, halves).await;
+    println!("{found}");
+    assert_eq!(page.errors(), Vec::<String>::new());
+
+    let report = levada.stop_with_report();
+    for name in ["mirror", "grey", "both"] {
+        let node = node(&report, name);
+        assert!(node["frames_in"].as_u64() > Some(60), "{report:#}");
+    }
+    let sound = &node(&report, "screen")["frames_in"];
+    assert!(sound.as_u64() > Some(200), "{report:#}");
+    let nodes = report["nodes"].as_array().expect("a list of nodes");
+    let decoders = nodes.iter().filter(|node| node["type"] == "h264-decoder");
+    assert_eq!(
+        decoders.count(),
+        1,
+        "both halves are decoded once: {report:#}"
+    );
+    let opus = nodes.iter().any(|node| node["type"] == "opus-decoder");
+    assert!(!opus, "sound passes as it is: {report:#}");
+}
+
+#[tokio::test]
 async fn a_browser_hears_its_own_sound_six_decibels_louder() {
     let Some(browser) = Browser::start().await else {
         return;

@@ -48,21 +48,27 @@ window.levadaTest = {
     }
   },
 
-  // The mean and the standard deviation of a video's luminance (0 to 255), and its pixels as a 32 by 18 thumbnail; of
-  // its upper `part` alone, where one is given.
-  picture(video, part = 1) {
+  // The mean and the standard deviation of a video's luminance (0 to 255), how far its colours are from grey on average
+  // (0 to 255), and its pixels as a 32 by 18 thumbnail; of its upper `part` alone, where one is given, and of what lies
+  // between the parts `left` and `right` of its width.
+  picture(video, part = 1, left = 0, right = 1) {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [32, 18];
     const context = canvas.getContext("2d", { willReadFrequently: true });
-    context.drawImage(video, 0, 0, video.videoWidth, video.videoHeight * part, 0, 0, 32, 18);
+    const [width, height] = [video.videoWidth, video.videoHeight];
+    context.drawImage(video, width * left, 0, width * (right - left), height * part, 0, 0, 32, 18);
     const { data } = context.getImageData(0, 0, 32, 18);
     const luma = [];
+    let colour = 0;
     for (let i = 0; i < data.length; i += 4) {
-      luma.push(Math.round(0.299 * data[i] + 0.587 * data[i + 1] + 0.114 * data[i + 2]));
+      const rgb = data.slice(i, i + 3);
+      luma.push(Math.round(0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]));
+      colour += Math.max(...rgb) - Math.min(...rgb);
     }
+    colour /= luma.length;
     const mean = luma.reduce((sum, value) => sum + value, 0) / luma.length;
     const variance = luma.reduce((sum, value) => sum + (value - mean) ** 2, 0) / luma.length;
-    return { width: video.videoWidth, height: video.videoHeight, mean, deviation: Math.sqrt(variance), luma };
+    return { width, height, mean, colour, deviation: Math.sqrt(variance), luma };
   },
 
   // How alike two pictures are: the correlation of their thumbnails, 1 for the same, about 0 for unrelated ones.
@@ -75,6 +81,26 @@ window.levadaTest = {
   mirrored(picture) {
     const row = (y) => picture.luma.slice(y * 32, y * 32 + 32).reverse();
     return { ...picture, luma: Array.from({ length: 18 }, (_, y) => row(y)).flat() };
+  },
+
+  // Watches both halves of a video for so many seconds: how many different pictures each has shown, and in how many of
+  // all looks one was the mirror image of the other at the same moment.
+  async halves(video, seconds) {
+    const found = { looks: 0, alike: 0, left: 0, right: 0 };
+    const before = {};
+    const end = performance.now() + seconds * 1000;
+    while (performance.now() < end) {
+      await this.nextFrame();
+      const now = { left: this.picture(video, 1, 0, 0.5), right: this.picture(video, 1, 0.5, 1) };
+      found.looks += 1;
+      if (this.likeness(now.left, this.mirrored(now.right)) > 0.98) found.alike += 1;
+      for (const half of ["left", "right"]) {
+        const changed = before[half]?.luma.some((value, i) => Math.abs(value - now[half].luma[i]) > 8);
+        if (changed) found[half] += 1;
+        before[half] = now[half];
+      }
+    }
+    return found;
   },
 
   // The number in the cells along the lower edge of a video, as `overlay-text` draws them, or null.
