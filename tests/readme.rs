@@ -48,7 +48,9 @@ fn commands(fence: &str) -> Vec<Vec<String>> {
 enum Step<'a> {
     /// The program with these arguments.
     Levada(&'a [String]),
-    /// The example of this name.
+    /// The example of this name, which ends by itself.
+    Ends(&'a str),
+    /// The example of this name, which waits for a peer.
     Example(&'a str),
     /// The checks that developers and CI run, of which this test is a part.
     Checks,
@@ -59,6 +61,7 @@ fn step(words: &[String]) -> Option<Step<'_>> {
     match texts.as_slice() {
         ["cargo", "run", "--release", "--", ..] => Some(Step::Levada(&words[4..])),
         ["levada", ..] => Some(Step::Levada(&words[1..])),
+        ["cargo", "run", "--release", "--example", name @ "closure"] => Some(Step::Ends(name)),
         ["cargo", "run", "--release", "--example", name] => Some(Step::Example(name)),
         [
             "cargo",
@@ -78,6 +81,7 @@ fn every_command_of_the_documentation_does_what_it_should() {
             let place = format!("{}: {}", page.display(), words.join(" "));
             match step(&words) {
                 Some(Step::Levada(arguments)) => runs(&place, arguments),
+                Some(Step::Ends(name)) => ends(&place, name),
                 Some(Step::Example(name)) => joins_a_relay(&place, name),
                 Some(Step::Checks) => {}
                 None => panic!(
@@ -112,6 +116,16 @@ fn runs(place: &str, arguments: &[String]) {
     );
     let output = levada.stop();
     assert!(output.status.success(), "{place}: {}", output.stderr);
+}
+
+/// Runs the example to its end, where what it writes is in nobody's way.
+fn ends(place: &str, name: &str) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut command = Command::new(example(name));
+    command.current_dir(folder.path());
+    let output = Program::start(name, command).wait(BUILD_LIMIT);
+    assert!(output.status.success(), "{place}: {}", output.stderr);
+    assert!(folder.path().join("negative.mp4").is_file(), "{place}");
 }
 
 /// Starts the example beside a relay and waits until it meets a peer there.

@@ -9,7 +9,9 @@ use levada_engine::{
     graph::{GraphBuilder, ParamValue, Place, Plan, Problem, Problems, parse_patterns},
     plugin::Registry,
 };
-use levada_plugin::{Frame, Plugin, closure_plugin_of};
+use levada_plugin::{
+    Frame, Outcome, Picture, Plugin, Sound, closure_plugin_of, picture_closure, sound_closure,
+};
 
 use crate::graph_file;
 
@@ -89,9 +91,6 @@ impl TransformNode {
     where
         F: FnMut(Frame) -> Option<Frame> + Clone + Send + 'static,
     {
-        static NEXT: AtomicUsize = AtomicUsize::new(1);
-        // Each closure is a node type of its own, so its name has to be.
-        let name = format!("transform-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let cause = match parse_patterns(formats) {
             Ok(patterns) if patterns.is_empty() => Some("a closure has no formats".to_owned()),
             Ok(_) => None,
@@ -99,9 +98,73 @@ impl TransformNode {
         };
         let remedy = "write patterns such as audio/opus or video/i420, separated by spaces";
         let problem = cause.map(|cause| Problem::new(Place::Pipeline, cause, remedy));
+        let node = Self::named(|name| closure_plugin_of(name, formats, f));
+        PipelineNode { problem, ..node }
+    }
+
+    /// Makes a node whose instances each run a clone of `f` on every picture, decoded, to write its planes where they
+    /// lie (`video/i420`, any size, which may change from picture to picture). The engine inserts the decoder in front
+    /// of it and the encoder behind it where the rest of the graph is coded.
+    ///
+    /// A picture that others hold as well, such as another consumer of the same output, is copied first; the report
+    /// shows it. `f` runs on the engine's workers, and may answer nothing or a `Result`: an error, or a panic, ends
+    /// its session, named after the node.
+    ///
+    /// ```
+    /// use levada::{Picture, Pipeline, PipelineNode, TransformNode};
+    ///
+    /// let pipeline = Pipeline::new([
+    ///     PipelineNode::new("test-video"),
+    ///     TransformNode::video(|picture: &mut Picture| {
+    ///         picture.y().iter_mut().for_each(|light| *light = 255 - *light);
+    ///     }),
+    ///     PipelineNode::new("null"),
+    /// ]);
+    /// # assert!(pipeline.plan().is_ok());
+    /// ```
+    pub fn video<F, R>(f: F) -> PipelineNode
+    where
+        F: FnMut(&mut Picture) -> R + Clone + Send + 'static,
+        R: Outcome,
+    {
+        Self::named(|name| picture_closure(name, f))
+    }
+
+    /// Makes a node whose instances each run a clone of `f` on every block of sound, decoded, a slice of samples for
+    /// each channel (`audio/f32`, any rate and channels). The engine inserts codecs around it as around
+    /// [`video`](TransformNode::video).
+    ///
+    /// Samples of a frame are interleaved: sound of one channel is written where it lies, that of more is copied apart
+    /// and together again, which the report shows. `f` may run on the connection's thread or in the audio lane, and should
+    /// take microseconds; errors are as for [`video`](TransformNode::video).
+    ///
+    /// ```
+    /// use levada::{Pipeline, PipelineNode, Sound, TransformNode};
+    ///
+    /// let pipeline = Pipeline::new([
+    ///     PipelineNode::new("test-audio"),
+    ///     TransformNode::audio(|sound: &mut Sound| {
+    ///         let quieter = |sample: &mut f32| *sample *= 0.5;
+    ///         sound.channels().for_each(|channel| channel.iter_mut().for_each(quieter));
+    ///     }),
+    ///     PipelineNode::new("level"),
+    /// ]);
+    /// # assert!(pipeline.plan().is_ok());
+    /// ```
+    pub fn audio<F, R>(f: F) -> PipelineNode
+    where
+        F: FnMut(&mut Sound) -> R + Clone + Send + 'static,
+        R: Outcome,
+    {
+        Self::named(|name| sound_closure(name, f))
+    }
+
+    /// Each closure is a node type of its own, so its name has to be.
+    fn named(make: impl FnOnce(&str) -> Plugin) -> PipelineNode {
+        static NEXT: AtomicUsize = AtomicUsize::new(1);
+        let name = format!("transform-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         PipelineNode {
-            plugin: Some(closure_plugin_of(&name, formats, f)),
-            problem,
+            plugin: Some(make(&name)),
             ..PipelineNode::new(&name)
         }
     }

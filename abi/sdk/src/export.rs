@@ -6,7 +6,7 @@ use std::sync::Arc;
 use levada_abi::{List, NOTE_MAGIC, NodeTypeDesc, Note, Plugin};
 
 use crate::{
-    closure::{self, Closure},
+    closure::{self, Closure, Outcome, Picture, Sound},
     frame::Frame,
     glue::Glue,
     node::Node,
@@ -90,13 +90,43 @@ pub fn closure_plugin_of<F>(name: &str, formats: &str, f: F) -> Plugin
 where
     F: FnMut(Frame) -> Option<Frame> + Clone + Send + 'static,
 {
-    let factory: Arc<Closure> = Arc::new(Closure::new(name, formats, f));
+    plugin_of(Closure::each(name, formats, f))
+}
+
+/// Makes a plugin of one node type, called `name`, whose instances each run a clone of `f` on every raw picture. It
+/// writes the picture where it lies; one that others hold as well is copied first, which is declared. Ports: `in`
+/// and `out`, `video/i420`. The node is heavy, and runs on the workers.
+#[must_use]
+pub fn picture_closure<F, R>(name: &str, f: F) -> Plugin
+where
+    F: FnMut(&mut Picture) -> R + Clone + Send + 'static,
+    R: Outcome,
+{
+    plugin_of(Closure::picture(name, f))
+}
+
+/// Makes a plugin of one node type, called `name`, whose instances each run a clone of `f` on every block of raw
+/// sound. Sound of one channel is written where it lies; that of more is taken apart and put together again, two copies
+/// that are declared. Ports: `in` and `out`, `audio/f32`. The node is light, so `f` should take microseconds.
+#[must_use]
+pub fn sound_closure<F, R>(name: &str, f: F) -> Plugin
+where
+    F: FnMut(&mut Sound) -> R + Clone + Send + 'static,
+    R: Outcome,
+{
+    plugin_of(Closure::sound(name, f))
+}
+
+fn plugin_of(closure: Closure) -> Plugin {
+    let factory = Arc::new(closure);
+    let name = factory.name().to_owned();
     let desc = NodeTypeDesc {
         name: levada_abi::Text::new(factory.name()),
         ports: List {
             ptr: factory.ports().as_ptr(),
             len: factory.ports().len(),
         },
+        cost: factory.cost.to_abi(),
         data: Arc::as_ptr(&factory).cast(),
         ..Glue::<closure::Transform>::DESC
     };

@@ -52,9 +52,12 @@ mod side;
 mod streams;
 
 pub use buffer::Loan;
+pub use closure::{Outcome, Picture, Sound};
 pub use describe::{Param, Port};
 pub use error::{Error, Result};
-pub use export::{Builtin, TypeDesc, closure_plugin, closure_plugin_of};
+pub use export::{
+    Builtin, TypeDesc, closure_plugin, closure_plugin_of, picture_closure, sound_closure,
+};
 pub use format::{Format, Media};
 pub use frame::{Frame, Frames, Kind};
 pub use host::{Context, Host, Refused};

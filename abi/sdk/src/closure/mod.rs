@@ -1,4 +1,16 @@
-//! A node that runs a closure: what [`closure_plugin`](crate::closure_plugin) makes.
+//! Nodes that run a closure: what [`closure_plugin`](crate::closure_plugin),
+//! [`picture_closure`](crate::picture_closure) and [`sound_closure`](crate::sound_closure) make.
+//!
+//! Each instance runs a clone of the closure, so what it keeps between frames belongs to one session. An error or a
+//! panic of it ends that session, as that of any node does.
+
+mod picture;
+mod sound;
+
+pub use picture::Picture;
+pub use sound::Sound;
+
+use std::{fmt::Display, sync::Mutex};
 
 use levada_abi::{PortDesc, Text};
 
@@ -7,10 +19,48 @@ use crate::{
     error::{Error, Result},
     frame::{Frame, Frames},
     host::Context,
-    node::{Config, Node},
+    node::{Config, Cost, Node},
 };
 
-type Step = Box<dyn FnMut(Frame) -> Option<Frame> + Send>;
+/// What a closure over pictures or sound may answer: nothing, or a `Result` whose error ends the session.
+pub trait Outcome: sealed::Sealed {
+    #[doc(hidden)]
+    fn into_result(self) -> Result;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for () {}
+    impl<E: std::fmt::Display> Sealed for Result<(), E> {}
+}
+
+impl Outcome for () {
+    fn into_result(self) -> Result {
+        Ok(())
+    }
+}
+
+impl<E: Display> Outcome for Result<(), E> {
+    fn into_result(self) -> Result {
+        self.map_err(Error::new)
+    }
+}
+
+/// What an instance does with a batch.
+pub(crate) trait Step: Send {
+    fn process(&mut self, frames: &mut Frames, ctx: &mut Context) -> Result;
+}
+
+/// Runs a closure on whole frames.
+#[derive(Clone)]
+struct Each<F>(F);
+
+impl<F: FnMut(Frame) -> Option<Frame> + Send> Step for Each<F> {
+    fn process(&mut self, frames: &mut Frames, _ctx: &mut Context) -> Result {
+        frames.replace_each(&mut self.0);
+        Ok(())
+    }
+}
 
 /// Makes a fresh step for each instance.
 pub(crate) struct Closure {
@@ -19,16 +69,39 @@ pub(crate) struct Closure {
     ports: [PortDesc; 2],
     #[allow(dead_code, reason = "kept for as long as `ports` point into it")]
     formats: String,
-    make: std::sync::Mutex<Box<dyn FnMut() -> Step + Send>>,
+    pub(crate) cost: Cost,
+    /// A closure need not be Sync, so cloning it is guarded.
+    make: Mutex<Box<dyn FnMut() -> Box<dyn Step> + Send>>,
 }
 
 impl Closure {
-    pub(crate) fn new<F>(name: &str, formats: &str, f: F) -> Closure
+    /// Of whole frames: light, as what it does with them is not known to take long.
+    pub(crate) fn each<F>(name: &str, formats: &str, f: F) -> Closure
     where
         F: FnMut(Frame) -> Option<Frame> + Clone + Send + 'static,
     {
-        // The closure need not be Sync, so cloning it is guarded.
-        let make = Box::new(move || Box::new(f.clone()) as Step);
+        Closure::new(name, formats, Cost::Light, Each(f))
+    }
+
+    /// Of pictures: heavy, because to touch every pixel takes longer than inline nodes may.
+    pub(crate) fn picture<F, R>(name: &str, f: F) -> Closure
+    where
+        F: FnMut(&mut Picture) -> R + Clone + Send + 'static,
+        R: Outcome,
+    {
+        Closure::new(name, "video/i420", Cost::Heavy, picture::Edit::new(f))
+    }
+
+    /// Of sound: light, because a block has few samples.
+    pub(crate) fn sound<F, R>(name: &str, f: F) -> Closure
+    where
+        F: FnMut(&mut Sound) -> R + Clone + Send + 'static,
+        R: Outcome,
+    {
+        Closure::new(name, "audio/f32", Cost::Light, sound::Edit::new(f))
+    }
+
+    fn new(name: &str, formats: &str, cost: Cost, step: impl Step + Clone + 'static) -> Closure {
         let formats = formats.to_owned();
         let ports = PORTS.map(|port| PortDesc {
             formats: Text::new(&formats),
@@ -38,7 +111,8 @@ impl Closure {
             name: name.into(),
             ports,
             formats,
-            make: std::sync::Mutex::new(make),
+            cost,
+            make: Mutex::new(Box::new(move || Box::new(step.clone()))),
         }
     }
 
@@ -53,7 +127,7 @@ impl Closure {
 
 const PORTS: [Port; 2] = [Port::input("in").forwards_to(1), Port::output("out")];
 
-pub(crate) struct Transform(Step);
+pub(crate) struct Transform(Box<dyn Step>);
 
 impl Node for Transform {
     const NAME: &'static str = "transform";
@@ -62,7 +136,7 @@ impl Node for Transform {
 
     fn create(config: &Config) -> Result<Self> {
         let closure = config.data().cast::<Closure>();
-        // SAFETY: only `closure_plugin` makes descriptors of this type, and sets `data` to a
+        // SAFETY: only `export::plugin_of` makes descriptors of this type, and sets `data` to a
         // `Closure` that lives as long as the plugin, which outlives its instances.
         let closure = unsafe { closure.as_ref() }
             .ok_or_else(|| Error::new("a transform node exists only with its closure"))?;
@@ -73,8 +147,7 @@ impl Node for Transform {
         Ok(Transform(make()))
     }
 
-    fn process(&mut self, _port: usize, frames: &mut Frames, _ctx: &mut Context) -> Result {
-        frames.replace_each(&mut self.0);
-        Ok(())
+    fn process(&mut self, _port: usize, frames: &mut Frames, ctx: &mut Context) -> Result {
+        self.0.process(frames, ctx)
     }
 }
