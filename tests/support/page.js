@@ -171,6 +171,24 @@ window.levadaTest = {
     return new Uint8Array(data).every((byte, i) => byte === bytes[i]);
   },
 
+  // Bits a second of the video that comes in, measured for `ms`.
+  async videoRate(pc, ms) {
+    const bytes = async () => {
+      const entries = [...(await pc.getStats()).values()];
+      return entries.find((entry) => entry.type === "inbound-rtp" && entry.kind === "video")?.bytesReceived ?? 0;
+    };
+    const [first, began] = [await bytes(), performance.now()];
+    await new Promise((done) => setTimeout(done, ms));
+    return ((await bytes()) - first) * 8000 / (performance.now() - began);
+  },
+
+  // Bits a second that the browser's own video encoder aims at, after `ms`.
+  async videoTarget(pc, ms) {
+    await new Promise((done) => setTimeout(done, ms));
+    const entries = [...(await pc.getStats()).values()];
+    return entries.find((entry) => entry.type === "outbound-rtp" && entry.kind === "video")?.targetBitrate;
+  },
+
   // How often this peer was told of a loss or found one itself, in both directions.
   async signsOfLoss(pc) {
     let signs = 0;

@@ -24,6 +24,8 @@ const OUT: usize = 3;
 
 /// Between two requests for a keyframe of one track.
 const KEYFRAME_INTERVAL_NS: i64 = 250_000_000;
+/// How long a receiver's bitrate holds against a higher one, which may be another receiver's.
+const LIMIT_NS: i64 = 500_000_000;
 /// Times of a track begin on a whole millisecond, which is a whole number of ticks of every codec's clock, so that the
 /// sink gets the same ticks back.
 const BASE_NS: i64 = 1_000_000;
@@ -55,6 +57,8 @@ struct VideoTrack {
     id: TrackId,
     stream: u16,
     asked_ns: Option<i64>,
+    /// Bits a second that the sender was last told, and when.
+    limit: Option<(u64, i64)>,
 }
 
 thread_local! {
@@ -167,6 +171,7 @@ impl Intake {
                 id: packet.track,
                 stream: track.stream,
                 asked_ns: None,
+                limit: None,
             });
         }
         drop(video);
@@ -361,6 +366,27 @@ impl Intake {
 }
 
 impl Intake {
+    /// Tells the peer how many bits a second the receivers of the video track that is this stream can take, or those of
+    /// all. Where several say something within half a second, the lowest counts.
+    pub(crate) fn limit_bitrate(&self, session: &Session, stream: u32, bits: i64, now: i64) {
+        let bits = u64::try_from(bits).unwrap_or(0);
+        for track in lock(&self.video).iter_mut() {
+            let meant = stream == event::ALL_STREAMS || stream == u32::from(track.stream);
+            let holds = track
+                .limit
+                .is_some_and(|(least, at)| bits > least && now.saturating_sub(at) < LIMIT_NS);
+            if !meant || holds {
+                continue;
+            }
+            track.limit = Some((bits, now));
+            if let Some(peer) = session.peer()
+                && let Err(refused) = peer.limit_bitrate(track.id, bits)
+            {
+                tracing::debug!(%refused, track = %track.id, "a bitrate was not told");
+            }
+        }
+    }
+
     fn take_packet(&self, state: &mut State, session: &Session, packet: RtpIn) {
         // Another codec or a new stream begins a timeline of its own.
         let known = state

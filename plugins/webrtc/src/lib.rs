@@ -5,8 +5,10 @@
 
 mod codec;
 mod config;
+mod congestion;
 mod driver;
 mod error;
+mod feedback;
 mod intake;
 mod keyframes;
 mod loss;

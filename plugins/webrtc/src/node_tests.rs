@@ -377,6 +377,84 @@ async fn keyframe_requests_travel_from_the_far_screen_to_the_far_camera() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bitrate_travels_from_the_far_screen_to_the_far_camera() {
+    let _turn = TURN.lock().await;
+    let mut line = line("encoded").await;
+    let mut packetiser = Packetiser::new(Codec::Vp8, PacketiserStart::default(), 1200);
+    for packet in packets_of(&mut packetiser, &vp8(0, true), 0) {
+        line.far.send_rtp(packet).unwrap();
+    }
+    line.frames(&mut Vec::new(), 1, 1).await;
+    // Pictures come to the sink at the input for everything, as its stream 7.
+    let id = line.sink.format_id(&Format::video("vp8", 0, 0));
+    let frame = Frame::from_bytes(Kind::Video, vp8(0, true));
+    let frame = frame.with_format_id(id).with_flags(flags::KEYFRAME);
+    line.sink.push(3, vec![frame.with_stream(7)]).unwrap();
+    let track = until("the track", || {
+        let rtp = line.heard.rtp.lock().unwrap();
+        rtp.first().map(|packet| packet.track)
+    })
+    .await;
+    line.far.limit_bitrate(track, 400_000).unwrap();
+    let sink = &line.sink;
+    let mut raised = Vec::new();
+    until("the sink's events", || {
+        raised.extend(sink.take_raised());
+        (raised.len() >= 3).then_some(())
+    })
+    .await;
+    let at = |port, stream, value| {
+        let kind = event::kind::BITRATE;
+        (
+            port,
+            Event {
+                kind,
+                stream,
+                value,
+            },
+        )
+    };
+    let expected = [
+        at(1, event::ALL_STREAMS, 400_000),
+        at(3, 7, 400_000),
+        at(0, event::ALL_STREAMS, 100_000),
+    ];
+    assert_eq!(raised, expected);
+    // The engine carries it to the source, which tells the camera.
+    assert!(line.source.event(1, raised[0].1).unwrap());
+    let heard = line.heard.clone();
+    let told = until("the bitrate at the camera", || {
+        let events = heard.events.lock().unwrap();
+        events.iter().find_map(|event| match event {
+            PeerEvent::Bitrate { bits_per_second } => Some(*bits_per_second),
+            _ => None,
+        })
+    })
+    .await;
+    assert_eq!(told, 400_000);
+    line.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bounds_of_the_bitrate_that_exclude_each_other_are_refused() {
+    let _turn = TURN.lock().await;
+    let line = line("encoded").await;
+    // The number after the two of the line.
+    let session = Session::open(next_session(), |_| {}).unwrap();
+    session.set_peer(&line.near);
+    let bounds = [
+        ("min-bitrate", Value::Integer(500)),
+        ("max-bitrate", Value::Integer(499)),
+    ];
+    let error = Harness::<Sink>::new(&bounds).err().unwrap().to_string();
+    assert!(
+        error.contains("500 kbit/s") && error.contains("499 kbit/s"),
+        "{error}"
+    );
+    line.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_without_a_session_say_what_is_wrong() {
     let _turn = TURN.lock().await;
     let error = Harness::<Source>::new(&[]).err().unwrap().to_string();

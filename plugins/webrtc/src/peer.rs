@@ -5,7 +5,7 @@
 //! drives the crate `webrtc` on tokio ([`crate::TokioPeer`]).
 //!
 //! What must hold for every driver:
-//! * The sending calls ([`Peer::send_rtp`], [`Peer::send_data`], [`Peer::request_keyframe`]) may come from any
+//! * The sending calls ([`Peer::send_rtp`], [`Peer::send_data`], [`Peer::request_keyframe`], [`Peer::limit_bitrate`]) may come from any
 //!   thread, inside or outside an async runtime. They never block and never wait. What they do not take is refused
 //!   to the caller and counted.
 //! * The [`PeerSink`] is called from the driver's threads, for one track in order, for different tracks possibly at
@@ -163,6 +163,12 @@ pub enum PeerEvent {
     State(ConnectionState),
     /// The other side wants a keyframe of the pictures that we send (PLI or FIR).
     KeyframeWanted,
+    /// The network takes another bitrate than before, as far as the other side's reports show: of all that is sent
+    /// together. Told at most five times a second, and only when it changed by more than a twentieth.
+    Bitrate {
+        /// Bits a second.
+        bits_per_second: u64,
+    },
     /// A data channel, ours or theirs, is open.
     ChannelOpen {
         /// Its label.
@@ -302,6 +308,14 @@ pub trait Peer: Send + Sync + 'static {
     ///
     /// [`Refused::NoSuchTrack`], [`Refused::QueueFull`] or [`Refused::Closed`]: ask again later.
     fn request_keyframe(&self, track: TrackId) -> Result<(), Refused>;
+
+    /// Asks the other side to send at most so many bits a second while it sends this track (REMB). The caller limits
+    /// the rate.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::NoSuchTrack`], [`Refused::QueueFull`] or [`Refused::Closed`].
+    fn limit_bitrate(&self, track: TrackId, bits_per_second: u64) -> Result<(), Refused>;
 
     /// The codecs that the other side agreed to receive, of this kind, preferred first; empty before the answer.
     fn negotiated(&self, kind: MediaKind) -> Vec<Codec>;

@@ -43,9 +43,11 @@ pub(crate) trait Receiver: Send + Sync {
     fn ended(&self);
 }
 
-/// Hears that the other side wants a keyframe: the sink node's side of a session.
-pub(crate) trait KeyframeListener: Send + Sync {
+/// Hears what the other side says about what it is sent: the sink node's side of a session.
+pub(crate) trait Feedback: Send + Sync {
     fn keyframe_wanted(&self);
+    /// The network takes so many bits a second, of everything together.
+    fn bitrate(&self, bits: u64);
 }
 
 type Listener = Box<dyn Fn(&PeerEvent) + Send + Sync>;
@@ -56,7 +58,7 @@ pub struct Session {
     peer: RwLock<Option<Weak<dyn Peer>>>,
     listener: Listener,
     receiver: RwLock<Option<Arc<dyn Receiver>>>,
-    keyframes: RwLock<Option<Arc<dyn KeyframeListener>>>,
+    feedback: RwLock<Option<Arc<dyn Feedback>>>,
     tracks: Mutex<Vec<TrackInfo>>,
 }
 
@@ -82,7 +84,7 @@ impl Session {
             peer: RwLock::default(),
             listener: Box::new(listener),
             receiver: RwLock::default(),
-            keyframes: RwLock::default(),
+            feedback: RwLock::default(),
             tracks: Mutex::default(),
         });
         sessions.insert(id, Arc::downgrade(&session));
@@ -145,12 +147,12 @@ impl Session {
     }
 
     /// Puts the sink node in place; `false` when there is one.
-    pub(crate) fn attach_keyframes(&self, listener: Arc<dyn KeyframeListener>) -> bool {
-        attach(&self.keyframes, listener)
+    pub(crate) fn attach_feedback(&self, listener: Arc<dyn Feedback>) -> bool {
+        attach(&self.feedback, listener)
     }
 
-    pub(crate) fn detach_keyframes(&self) {
-        detach(&self.keyframes);
+    pub(crate) fn detach_feedback(&self) {
+        detach(&self.feedback);
     }
 }
 
@@ -193,7 +195,10 @@ impl PeerSink for Session {
                 call(&self.receiver, |receiver| receiver.track_ended(*id));
             }
             PeerEvent::KeyframeWanted => {
-                call(&self.keyframes, KeyframeListener::keyframe_wanted);
+                call(&self.feedback, Feedback::keyframe_wanted);
+            }
+            PeerEvent::Bitrate { bits_per_second } => {
+                call(&self.feedback, |sink| sink.bitrate(*bits_per_second));
             }
             PeerEvent::State(ConnectionState::Closed | ConnectionState::Failed { .. }) => {
                 call(&self.receiver, Receiver::ended);

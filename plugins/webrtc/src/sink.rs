@@ -8,12 +8,14 @@ use levada_plugin::prelude::*;
 use crate::codec::{Codec, MediaKind};
 use crate::driver::random;
 use crate::error::Refused;
+use crate::feedback::Upstream;
 use crate::media::{DEFAULT_PAYLOAD_BYTES, Forwarder, Packetiser, PacketiserStart, RtpFields};
 use crate::peer::{Message, Peer, RtpOut};
-use crate::session::{KeyframeListener, Session};
+use crate::session::{Feedback, Session};
 use crate::source::find_session;
 use crate::wire::{self, Wire};
 
+const AUDIO: usize = 0;
 const VIDEO: usize = 1;
 const IN: usize = 3;
 
@@ -26,14 +28,16 @@ const KEYFRAME_INTERVAL_NS: i64 = 500_000_000;
 /// (`opus`, `vp8`, `h264` in Annex B) or RTP payloads (`rtp-opus`, `rtp-vp8`, `rtp-h264`), as each frame's format
 /// says. **Data** goes out on the data channel whose label is the stream's label, as text when its format is
 /// `text/plain`, otherwise as bytes. **Events**: when the peer asks for a keyframe, the request travels upstream from
-/// the inputs that bring pictures.
+/// the inputs that bring pictures. When the network takes more or less than before, as the peer's reports show, a
+/// bitrate travels upstream: pictures get what sound leaves over. **Params** `min-bitrate` and `max-bitrate` in kbit/s:
+/// the least and the most that is told, sound and pictures together.
 ///
 /// What the peer does not take (it is not connected yet, it did not agree to the codec, its queue is full) is dropped
 /// and counted; after a lost picture, pictures are dropped up to the next keyframe, which is asked for.
 pub(crate) struct Sink {
     session: Arc<Session>,
     peer: Arc<dyn Peer>,
-    requests: Arc<Requests>,
+    upstream: Arc<Upstream>,
     /// By format id.
     formats: HashMap<u32, Wants>,
     /// By stream.
@@ -89,27 +93,6 @@ enum Wants {
     Nothing,
 }
 
-/// Raises keyframe requests, from the peer's threads.
-struct Requests {
-    host: Host,
-    ports: Vec<usize>,
-}
-
-impl KeyframeListener for Requests {
-    fn keyframe_wanted(&self) {
-        for port in &self.ports {
-            self.host.raise(
-                *port,
-                Event {
-                    kind: event::kind::KEYFRAME_REQUEST,
-                    stream: event::ALL_STREAMS,
-                    value: 0,
-                },
-            );
-        }
-    }
-}
-
 impl Node for Sink {
     const NAME: &'static str = "webrtc-sink";
     const SUMMARY: &'static str = "Sends audio, video and data to a WebRTC peer";
@@ -118,6 +101,16 @@ impl Node for Sink {
         Port::optional_input("video").formats(wire::VIDEO_FORMATS),
         Port::optional_input("data").formats(wire::DATA_FORMATS),
         Port::optional_input("in").formats(wire::ALL_FORMATS),
+    ];
+    const PARAMS: &'static [Param] = &[
+        Param::integer("min-bitrate", 100)
+            .range(16.0, 100_000.0)
+            .unit("kbit/s")
+            .help("The least that encoders are told to aim at, however narrow the network is"),
+        Param::integer("max-bitrate", 10_000)
+            .range(16.0, 100_000.0)
+            .unit("kbit/s")
+            .help("The most that they are told; their own params may ask for less"),
     ];
     const PEER: bool = true;
 
@@ -129,14 +122,20 @@ impl Node for Sink {
                 session.id()
             ))
         })?;
-        let ports = [VIDEO, IN]
-            .into_iter()
-            .filter(|port| config.is_linked(*port));
+        // The ranges keep them positive.
+        let [least, most] = ["min-bitrate", "max-bitrate"].map(|name| config.integer(name));
+        let bounds = (least? as u64 * 1000, most? as u64 * 1000);
+        if bounds.0 > bounds.1 {
+            return Err(Error::new(format_args!(
+                "min-bitrate is {} kbit/s and max-bitrate is {} kbit/s; make the first the smaller one",
+                bounds.0 / 1000,
+                bounds.1 / 1000
+            )));
+        }
+        let linked = |port| Some(port).filter(|port| config.is_linked(*port));
+        let ports = [linked(AUDIO), linked(VIDEO)];
         Ok(Self {
-            requests: Arc::new(Requests {
-                host: config.host(),
-                ports: ports.collect(),
-            }),
+            upstream: Arc::new(Upstream::new(config.host(), ports, linked(IN), bounds)),
             session,
             peer,
             formats: HashMap::new(),
@@ -150,7 +149,7 @@ impl Node for Sink {
     }
 
     fn start(&mut self, _ctx: &mut Context) -> Result {
-        if self.session.attach_keyframes(self.requests.clone()) {
+        if self.session.attach_feedback(self.upstream.clone()) {
             return Ok(());
         }
         Err(Error::new(format_args!(
@@ -162,8 +161,14 @@ impl Node for Sink {
     fn process(&mut self, _port: usize, frames: &mut Frames, ctx: &mut Context) -> Result {
         for frame in frames.drain() {
             match self.wants(&frame, ctx) {
-                Wants::Media(Wire::Unit(codec)) => self.unit(codec, frame, ctx),
-                Wants::Media(Wire::Packet(codec)) => self.packet(codec, frame, ctx),
+                Wants::Media(wire) => {
+                    let (kind, bytes) = (wire.codec().kind(), frame.payload().len());
+                    self.upstream.note(kind, frame.stream(), bytes, ctx.now());
+                    match wire {
+                        Wire::Unit(codec) => self.unit(codec, frame, ctx),
+                        Wire::Packet(codec) => self.packet(codec, frame, ctx),
+                    }
+                }
                 Wants::Text => self.data(true, frame, ctx),
                 Wants::Binary => self.data(false, frame, ctx),
                 Wants::Nothing => ctx.dropped(1),
@@ -173,7 +178,7 @@ impl Node for Sink {
     }
 
     fn stop(&mut self) {
-        self.session.detach_keyframes();
+        self.session.detach_feedback();
     }
 }
 
@@ -210,7 +215,7 @@ impl Sink {
 
     fn ask_for_keyframe(&mut self, ctx: &Context) {
         self.asked_ns = ctx.now();
-        self.requests.keyframe_wanted();
+        self.upstream.keyframe_wanted();
     }
 
     fn unit(&mut self, codec: Codec, frame: Frame, ctx: &Context) {

@@ -14,7 +14,8 @@ use crate::wire;
 /// access unit a frame: an Opus packet, a VP8 frame, an H.264 picture in Annex B) or `packets` (one RTP payload a
 /// frame, nothing reassembled; encodings `rtp-opus`, `rtp-vp8`, `rtp-h264`; the packet's number as side data
 /// `levada.rtp/1`). **Data** frames are `text/plain` or `application/octet-stream`; their stream is labelled with the
-/// data channel's label. **Events**: a keyframe request from downstream is passed to the peer.
+/// data channel's label. **Events**: a keyframe request and a bitrate from downstream are passed to the peer for the video
+/// track that they mean (PLI and REMB), so that a browser whose own pictures come back to it adapts to its network.
 ///
 /// In the mode `encoded`, putting a picture together from its packets copies it once, into memory of the pool.
 pub(crate) struct Source {
@@ -62,11 +63,12 @@ impl Node for Source {
     }
 
     fn event(&mut self, _port: usize, event: Event, ctx: &mut Context) -> Result<bool> {
-        if event.kind != event::kind::KEYFRAME_REQUEST {
-            return Ok(false);
+        let (session, stream, now) = (&self.session, event.stream, ctx.now());
+        match event.kind {
+            event::kind::KEYFRAME_REQUEST => self.intake.request_keyframes(session, stream, now),
+            event::kind::BITRATE => self.intake.limit_bitrate(session, stream, event.value, now),
+            _ => return Ok(false),
         }
-        self.intake
-            .request_keyframes(&self.session, event.stream, ctx.now());
         Ok(true)
     }
 

@@ -41,7 +41,7 @@ impl Wire {
             .find(|wire| wire.encoding() == format.encoding)
     }
 
-    const fn codec(self) -> Codec {
+    pub(crate) const fn codec(self) -> Codec {
         match self {
             Wire::Unit(codec) | Wire::Packet(codec) => codec,
         }

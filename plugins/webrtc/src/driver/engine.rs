@@ -22,6 +22,7 @@ use webrtc::runtime::TokioRuntime;
 use super::socket::{MediaRuntime, OnEnd};
 use crate::codec::{Codec, MediaKind};
 use crate::config::{MAX_ADDRESSES, MAX_MESSAGE_BYTES, PeerConfig};
+use crate::congestion::Congestion;
 use crate::error::PeerError;
 use crate::keyframes::KeyframeRequests;
 
@@ -61,6 +62,7 @@ pub(super) fn rtp_codec(codec: Codec) -> RTCRtpCodec {
         rtcp_feedback: match codec.kind() {
             MediaKind::Audio => vec![],
             MediaKind::Video => vec![
+                feedback("goog-remb", ""),
                 feedback("ccm", "fir"),
                 feedback("nack", ""),
                 feedback("nack", "pli"),
@@ -93,7 +95,10 @@ fn media_engine(config: &PeerConfig) -> webrtc::error::Result<MediaEngine> {
 }
 
 /// The core's default interceptors, with a limit, and ours.
-fn interceptors(media: &mut MediaEngine) -> webrtc::error::Result<Registry> {
+fn interceptors(
+    media: &mut MediaEngine,
+    congestion: &Arc<Congestion>,
+) -> webrtc::error::Result<Registry> {
     configure_simulcast_extension_headers(media)?;
     let registry = configure_twcc_receiver_only(Registry::new(), media)?;
     let requests = NackGeneratorBuilder::new()
@@ -103,7 +108,8 @@ fn interceptors(media: &mut MediaEngine) -> webrtc::error::Result<Registry> {
     let resends = NackResponderBuilder::new()
         .with_size(RESEND_PACKETS)
         .build();
-    Ok(configure_rtcp_reports(registry)
+    Ok(congestion
+        .listen(configure_rtcp_reports(registry))
         .with(Slot::NackGenerator, requests)
         .with(Slot::NackResponder, resends)
         .with(KeyframeRequests::slot(), KeyframeRequests::default()))
@@ -146,6 +152,7 @@ fn addresses(config: &PeerConfig) -> Vec<SocketAddr> {
 /// Builds the connection. Its driver runs on the tokio runtime of the caller; `on_end` is called when it ends.
 pub(super) async fn build(
     config: &PeerConfig,
+    congestion: &Arc<Congestion>,
     handler: Arc<dyn PeerConnectionEventHandler>,
     on_end: OnEnd,
 ) -> Result<Arc<dyn PeerConnection>, PeerError> {
@@ -156,7 +163,7 @@ pub(super) async fn build(
         }
     };
     let mut media = media_engine(config).map_err(failed("codecs"))?;
-    let registry = interceptors(&mut media).map_err(failed("interceptors"))?;
+    let registry = interceptors(&mut media, congestion).map_err(failed("interceptors"))?;
 
     // Browsers hide their addresses behind names of multicast DNS until a camera is allowed. Where multicast is not
     // to be had, the connection still works for everyone who gives addresses.

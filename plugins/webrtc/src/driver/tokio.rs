@@ -15,9 +15,10 @@ use super::shared::{Events, Shared, count};
 use super::{engine, outbound};
 use crate::codec::{Codec, MediaKind};
 use crate::config::PeerConfig;
+use crate::congestion::Congestion;
 use crate::error::{PeerError, Refused};
 use crate::peer::{
-    ConnectionState, IceCandidate, Message, Peer, PeerSink, PeerStats, RtpOut, TrackId,
+    ConnectionState, IceCandidate, Message, Peer, PeerEvent, PeerSink, PeerStats, RtpOut, TrackId,
 };
 
 /// A peer on the crate `webrtc`, driven by tokio.
@@ -61,7 +62,16 @@ impl TokioPeer {
                 });
             }
         });
-        let connection = engine::build(&config, events, on_end).await?;
+        let congestion = Congestion::new();
+        let mut bitrates = congestion.subscribe();
+        let connection = engine::build(&config, &congestion, events, on_end).await?;
+        let hearer = shared.clone();
+        shared.spawn(async move {
+            while bitrates.changed().await.is_ok() {
+                let bits_per_second = *bitrates.borrow_and_update();
+                hearer.event(PeerEvent::Bitrate { bits_per_second });
+            }
+        });
         shared.spawn(outbound::drain(shared.clone()));
         shared.spawn(channels::write(shared.clone(), queue));
         Ok(Self {
@@ -230,6 +240,10 @@ impl Peer for TokioPeer {
         Ok(())
     }
 
+    fn limit_bitrate(&self, track: TrackId, bits_per_second: u64) -> Result<(), Refused> {
+        self.shared.tracks.limit_bitrate(track, bits_per_second)
+    }
+
     fn negotiated(&self, kind: MediaKind) -> Vec<Codec> {
         self.shared.outbound.negotiated(kind)
     }
@@ -288,7 +302,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::peer::{PeerEvent, RtpIn};
+    use crate::peer::RtpIn;
 
     struct Deaf;
 

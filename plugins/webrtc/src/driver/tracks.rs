@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
+use rtc::rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_local::{TrackLocal, TrackLocalEvent};
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
@@ -65,16 +66,39 @@ impl Tracks {
 
     /// Asks for a keyframe of a video track (RFC 4585, 6.3.1).
     pub(super) fn request_keyframe(&self, id: TrackId) -> Result<(), Refused> {
+        self.tell(id, |media_ssrc| {
+            Box::new(PictureLossIndication {
+                sender_ssrc: 0,
+                media_ssrc,
+            })
+        })
+    }
+
+    /// Says how much the sender of a video track may send (draft-alvestrand-rmcat-remb-03).
+    pub(super) fn limit_bitrate(&self, id: TrackId, bits: u64) -> Result<(), Refused> {
+        self.tell(id, |ssrc| {
+            Box::new(ReceiverEstimatedMaximumBitrate {
+                sender_ssrc: 0,
+                // It has a mantissa of 18 bits on the way.
+                bitrate: bits as f32,
+                ssrcs: vec![ssrc],
+            })
+        })
+    }
+
+    /// Sends the RTCP packet that `about` makes of the stream of a video track.
+    fn tell(
+        &self,
+        id: TrackId,
+        about: impl FnOnce(u32) -> Box<dyn rtc::rtcp::Packet>,
+    ) -> Result<(), Refused> {
         let entry = lock(&self.alive)
             .iter()
             .find(|entry| entry.id == id && entry.kind == MediaKind::Video)
             .cloned()
             .ok_or(Refused::NoSuchTrack)?;
-        let request = PictureLossIndication {
-            sender_ssrc: 0,
-            media_ssrc: entry.ssrc.load(Ordering::Relaxed),
-        };
-        match poll_once(entry.track.write_rtcp(vec![Box::new(request)])) {
+        let packet = about(entry.ssrc.load(Ordering::Relaxed));
+        match poll_once(entry.track.write_rtcp(vec![packet])) {
             Some(Ok(())) => Ok(()),
             Some(Err(_)) => Err(Refused::Closed),
             None => Err(Refused::QueueFull),
