@@ -44,8 +44,9 @@ pub fn builtin_types() -> Registry {
 }
 
 /// Which plugin of this repository decodes or encodes what, where it is not linked into the host.
-const CODEC_PLUGINS: [(&str, &str); 3] = [
+const CODEC_PLUGINS: [(&str, &str); 4] = [
     ("video/h264", "h264"),
+    ("video/vp8", "vp8"),
     ("audio/aac", "aac"),
     ("audio/mp3", "aac"),
 ];

@@ -18,6 +18,8 @@ pub const PNG: &[u8] = &[
     0x1f, 0x84, 0x19, 0x80, 0xb8, 0x01, 0x84, 0x01, 0x40, 0xd4, 0x06, 0xfb, 0x79, 0x81, 0x13, 0x94,
     0x00, 0x00, 0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82,
 ];
+/// A stream of 35x29 pixels in IVF.
+const VP8: &[u8] = include_bytes!("../../plugins/vp8/tests/odd1.ivf");
 /// Frames of a script: enough for codecs that look ahead.
 const FRAMES: i64 = 24;
 const FRAME_NS: i64 = 20_000_000;
@@ -92,6 +94,10 @@ fn frames(registry: &Registry, media: &str, encoding: &str, keys: &str) -> Optio
             packet[..4].copy_from_slice(&[0xff, 0xfb, 0x90, 0xc4]);
             (Format::audio("mp3", 44_100, 1), packet)
         }),
+        // Silence by either law (ITU-T G.711).
+        ("audio", "pcmu") => each(&|_| (Format::audio("pcmu", 8000, 1), vec![0xff; 160])),
+        ("audio", "pcma") => each(&|_| (Format::audio("pcma", 8000, 1), vec![0xd5; 160])),
+        ("video", "vp8") => Some(recorded("vp8", VP8)),
         ("video", "i420" | "*") => each(&|index| {
             let bytes = levada_plugin::picture::i420_bytes(width, height).unwrap_or(0);
             let pixels = (0..bytes).map(|at| (at as i64 * 7 + index * 3) as u8);
@@ -108,6 +114,24 @@ fn frames(registry: &Registry, media: &str, encoding: &str, keys: &str) -> Optio
             })
             .cloned(),
     }
+}
+
+/// Units of an IVF file, of 35x29 pixels, again and again. Those that begin with a keyframe are the first and some others,
+/// which only their decoder need know.
+fn recorded(encoding: &str, file: &[u8]) -> Vec<Unit> {
+    let (mut payloads, mut rest) = (vec![], &file[32..]);
+    while let Some((length, behind)) = rest.split_first_chunk::<4>() {
+        let length = u32::from_le_bytes(*length) as usize;
+        payloads.push(behind[8..8 + length].to_vec());
+        rest = &behind[8 + length..];
+    }
+    let count = payloads.len();
+    let units = payloads.into_iter().cycle().take(FRAMES as usize);
+    let units = (0..).zip(units).map(|(index, payload)| Unit {
+        key: index as usize % count == 0,
+        ..unit(Format::video(encoding, 35, 29), payload, index)
+    });
+    units.collect()
 }
 
 /// The first frames of each track of the clip in `examples/`, as `file-source` brings them.

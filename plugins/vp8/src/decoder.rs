@@ -1,0 +1,213 @@
+//! `vp8-decoder`: frames of the codec to pictures.
+//!
+//! *Beginning.* Decoding begins at a keyframe. A stream that begins with another frame has one asked for at once,
+//! and again every [`ASK_AGAIN_NS`] for as long as none comes; what comes before it is dropped.
+//!
+//! *Damage.* What cannot be decoded is dropped and counted, and the stream waits for a keyframe, which it asks for
+//! likewise. The same goes for a frame behind a hole: nothing in its bytes tells that what it refers to is missing,
+//! so that the flag of the frame (`DISCONTINUITY`) is all there is to go by. Damage never ends the session. The first
+//! time is a warning in the log; the sum is logged at the end. The first picture behind a hole is marked.
+//!
+//! *Order.* A frame gives its picture in the same call. Frames that are only referred to (`show_frame` 0) give none.
+//!
+//! *Size.* It may change at any keyframe; odd sizes are decoded as they are. VP8 has one kind of colours, BT.601 in
+//! limited range, which is what `video/i420` is where nothing is stated; the factors by which a keyframe asks to be
+//! enlarged for showing are not followed.
+//!
+//! *Streams.* Each has a decoder of its own, for the 16 that were used last.
+
+use levada_plugin::{
+    Streams,
+    picture::{I420Mut, i420_bytes},
+    prelude::*,
+};
+use tracing::{debug, info, warn};
+
+use crate::codec::{self, is_keyframe};
+
+/// Time between two requests for a keyframe, ns.
+const ASK_AGAIN_NS: i64 = 500_000_000;
+
+/// Decodes VP8 into I420.
+///
+/// **Inputs** `in`: `video/vp8`, one frame of the codec each, up to as many pixels as 4096x2304 has. **Outputs**
+/// `out`: `video/i420`, tightly packed; `pts`, duration and stream are those of what came in. Each picture is copied
+/// once, out of the library's memory. **Params** none. **Events** from `out`: a keyframe request is taken, because
+/// raw pictures are all keyframes. **Example** `"browser.video -> decode -> mirror"` with
+/// `decode = { type = "vp8-decoder" }`.
+pub struct Vp8Decoder {
+    name: String,
+    streams: Streams<Stream>,
+    /// Frames and pictures that were dropped.
+    dropped: u64,
+}
+
+#[derive(Default)]
+struct Stream {
+    /// The format of the input, known to be VP8.
+    input: u32,
+    /// None while decoding waits for a keyframe.
+    codec: Option<codec::Decoder>,
+    /// When a keyframe was asked for last, ns.
+    asked: Option<i64>,
+    /// Size and format of the last picture.
+    output: (u32, u32, u32),
+    /// Something is missing before the next picture.
+    has_hole: bool,
+    has_warned: bool,
+}
+
+/// What did not come out, and why.
+enum Lost {
+    /// The frame was not decoded: what refers to it cannot be either.
+    Unit(String),
+    /// It was, but there is no memory or no format left for the picture.
+    Picture(String),
+}
+
+impl Stream {
+    /// Decodes a frame; `Ok(None)` when it is not to be shown.
+    fn decode(&mut self, frame: &Frame, ctx: &Context) -> Result<Option<Frame>, Lost> {
+        let unit = frame.payload();
+        let is_keyframe = is_keyframe(unit);
+        if self.codec.is_some() && frame.has(flags::DISCONTINUITY) && !is_keyframe {
+            return Err(Lost::Unit("something is missing before it".to_owned()));
+        }
+        let codec = match &mut self.codec {
+            Some(codec) => codec,
+            none if is_keyframe => none.insert(codec::Decoder::new()),
+            _ => return Err(Lost::Unit("there was no keyframe yet".to_owned())),
+        };
+        let decoded = codec.decode(unit);
+        let Some(picture) = decoded.map_err(|why| Lost::Unit(why.to_string()))? else {
+            return Ok(None);
+        };
+        let picture = self.copy(&picture, ctx);
+        let picture = picture.map_err(|why| Lost::Picture(why.to_string()))?;
+        Ok(Some(
+            picture
+                .with_pts(frame.pts())
+                .with_duration_us(frame.duration_us())
+                .with_stream(frame.stream()),
+        ))
+    }
+
+    /// Copies a picture into a buffer on loan, with the format of its size.
+    fn copy(&mut self, shown: &oxideav_vp8::Vp8DecodedFrame, ctx: &Context) -> Result<Frame> {
+        let (width, height) = (shown.width, shown.height);
+        let bytes = i420_bytes(width, height)?;
+        if (self.output.0, self.output.1) != (width, height) {
+            let format = ctx.format_id(&Format::video("i420", width, height))?;
+            self.output = (width, height, format);
+        }
+        let mut loan = ctx.loan(bytes)?;
+        let mut picture = I420Mut::new(loan.as_mut_slice(), width, height)?;
+        let planes = [&shown.y, &shown.u, &shown.v];
+        for (to, from) in picture.planes().iter_mut().zip(planes) {
+            to.copy_from(from, to.width)?;
+        }
+        ctx.copied(bytes);
+        Ok(Frame::new(Kind::Video, loan)
+            .with_format_id(self.output.2)
+            .with_flags(flags::KEYFRAME))
+    }
+
+    fn ask(&mut self, stream: u16, ctx: &Context) {
+        let now = ctx.now();
+        if self.asked.is_none_or(|at| now - at >= ASK_AGAIN_NS) {
+            self.asked = Some(now);
+            let request = Event {
+                kind: event::kind::KEYFRAME_REQUEST,
+                stream: u32::from(stream),
+                value: 0,
+            };
+            ctx.raise(0, request);
+        }
+    }
+}
+
+impl Vp8Decoder {
+    fn take(&mut self, frame: &Frame, ctx: &mut Context) -> Result {
+        let id = frame.stream();
+        let stream = self.streams.of(id, || Ok(Stream::default()))?;
+        if stream.input != frame.format_id() || stream.input == 0 {
+            let format = ctx.format(frame.format_id()).unwrap_or_default();
+            if format.encoding != "vp8" || format.kind() != Kind::Video {
+                return Err(Error::new(format_args!(
+                    "vp8-decoder takes video/vp8, one frame of the codec each, and not {format}; put the decoder of \
+                     that format here, or mode = \"encoded\" into a source of packets"
+                )));
+            }
+            stream.input = frame.format_id();
+        }
+        let (why, what) = match stream.decode(frame, ctx) {
+            Ok(None) => return Ok(()),
+            Ok(Some(mut picture)) => {
+                if std::mem::take(&mut stream.has_hole) || frame.has(flags::DISCONTINUITY) {
+                    picture = picture.with_flags(flags::DISCONTINUITY);
+                }
+                return ctx.emit(1, picture);
+            }
+            Err(Lost::Picture(why)) => (why, "a picture"),
+            Err(Lost::Unit(why)) => {
+                stream.codec = None;
+                stream.ask(id, ctx);
+                (why, "a frame and what follows, up to the next keyframe,")
+            }
+        };
+        stream.has_hole = true;
+        self.dropped += 1;
+        ctx.dropped(1);
+        let (node, pts_ns) = (self.name.as_str(), frame.pts());
+        if std::mem::replace(&mut stream.has_warned, true) {
+            debug!(node, stream = id, pts_ns, why, "dropped");
+        } else {
+            warn!(
+                node,
+                stream = id,
+                pts_ns,
+                "{what} is dropped because {why}. More of this stream is only counted"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Node for Vp8Decoder {
+    const NAME: &'static str = "vp8-decoder";
+    const SUMMARY: &'static str = "Decodes VP8 into raw pictures";
+    const PORTS: &'static [Port] = &[
+        Port::input("in").formats("video/vp8"),
+        Port::output("out").formats("video/i420"),
+    ];
+    const COST: Cost = Cost::Heavy;
+    const CONVERTER: bool = true;
+
+    fn create(config: &Config) -> Result<Self> {
+        Ok(Vp8Decoder {
+            name: config.name().to_owned(),
+            streams: Streams::default(),
+            dropped: 0,
+        })
+    }
+
+    fn process(&mut self, _port: usize, frames: &mut Frames, ctx: &mut Context) -> Result {
+        frames.drain().try_for_each(|frame| self.take(&frame, ctx))
+    }
+
+    fn event(&mut self, port: usize, event: Event, _ctx: &mut Context) -> Result<bool> {
+        if (port, event.kind) == (0, event::kind::FLUSH) {
+            for (_, stream) in self.streams.meant_by(&event) {
+                stream.codec = None;
+            }
+        }
+        Ok((port, event.kind) == (1, event::kind::KEYFRAME_REQUEST))
+    }
+
+    fn drain(&mut self, _ctx: &mut Context) -> Result {
+        if self.dropped > 0 {
+            info!(node = self.name, frames = self.dropped, "dropped in all");
+        }
+        Ok(())
+    }
+}
