@@ -1,5 +1,5 @@
 //! Node types that come with Levada and are linked into its host: `test-audio`, `level`,
-//! `mix`, `resample`, `vad`, and, for frames of any kind, `log`, `null`, `select`, `tee`, `throttle`.
+//! `mix`, `resample`, `vad`, and, for frames of any kind, `log`, `null`, `queue`, `select`, `tee`, `throttle`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -7,6 +7,7 @@ mod level;
 mod log;
 mod mix;
 mod null;
+mod queue;
 mod resample;
 mod select;
 mod tee;
@@ -26,6 +27,7 @@ pub fn plugin() -> Plugin {
         .with::<log::Log>()
         .with::<mix::Mix>()
         .with::<null::Null>()
+        .with::<queue::Queue>()
         .with::<select::Select>()
         .with::<tee::Tee>()
         .with::<throttle::Throttle>()
