@@ -1,8 +1,10 @@
 //! Node types that come with Levada and are linked into its host: `test-audio`, `level`,
-//! `mix`, `resample`, `vad`, and, for frames of any kind, `log`, `null`, `queue`, `select`, `tee`, `throttle`.
+//! `mix`, `resample`, `vad`, `g711-decoder`, `g711-encoder`, and, for frames of any kind, `log`, `null`, `queue`,
+//! `select`, `tee`, `throttle`.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod g711;
 mod level;
 mod log;
 mod mix;
@@ -24,6 +26,8 @@ pub fn plugin() -> Plugin {
         .with::<test_audio::TestAudio>()
         .with::<level::Level>()
         .with::<resample::Resample>()
+        .with::<g711::G711Decoder>()
+        .with::<g711::G711Encoder>()
         .with::<log::Log>()
         .with::<mix::Mix>()
         .with::<null::Null>()
