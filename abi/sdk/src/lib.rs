@@ -43,6 +43,7 @@ mod frame;
 mod glue;
 pub mod harness;
 mod host;
+mod layout;
 mod log;
 mod node;
 pub mod picture;

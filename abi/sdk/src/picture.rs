@@ -11,6 +11,9 @@
 //! and refuses bytes that are too few for them. No size overflows anything: a side has at most
 //! [`MAX_SIDE`] pixels.
 //!
+//! [`Layout`] is for pictures in other layouts, such as `video/rgba`, which the engine converts to where a node takes
+//! that.
+//!
 //! ```
 //! use levada_plugin::picture::{I420Mut, i420_bytes};
 //!
@@ -28,6 +31,8 @@ use crate::{
     frame::Frame,
     host::Context,
 };
+
+pub use crate::layout::Layout;
 
 /// Most pixels in a row and in a column of a picture.
 pub const MAX_SIDE: u32 = 16_384;

@@ -1,20 +1,22 @@
 //! Node types for raw pictures that come with Levada and are linked into its host: `test-video`, `flip`,
 //! `overlay-text`, `grayscale`, `crop`, `resize`,
-//! `compose`, `snapshot`, `overlay-image`.
+//! `convert`, `compose`, `snapshot`, `overlay-image`.
 //!
-//! All work on `video/i420` in memory of the pool, in place where the picture keeps its size; a frame that
+//! All but `convert` work on `video/i420` in memory of the pool, in place where the picture keeps its size; a frame that
 //! another consumer holds as well is copied once before it is edited, which is declared. The size of pictures
 //! may change at any frame. What their format states of colours stays as it is, also where their size does not.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 mod compose;
+mod convert;
 mod crop;
 mod flip;
 mod grayscale;
 pub mod marks;
 mod overlay_image;
 mod overlay_text;
+pub mod pixels;
 mod place;
 mod resize;
 mod resized;
@@ -39,6 +41,7 @@ pub fn plugin() -> Plugin {
         .with::<grayscale::Grayscale>()
         .with::<crop::Crop>()
         .with::<resize::Resize>()
+        .with::<convert::Convert>()
         .with::<compose::Compose>()
         .with::<snapshot::Snapshot>()
         .into_plugin()

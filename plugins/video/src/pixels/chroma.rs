@@ -1,0 +1,33 @@
+//! Colour samples from one layout to another, row by row.
+
+/// Takes U and V that lie by turns apart.
+pub fn apart(uv: &[u8], u: &mut [u8], v: &mut [u8]) {
+    let (pairs, _) = uv.as_chunks::<2>();
+    for ((pair, u), v) in pairs.iter().zip(u).zip(v) {
+        [*u, *v] = *pair;
+    }
+}
+
+/// Puts U and V by turns.
+pub fn by_turns(u: &[u8], v: &[u8], uv: &mut [u8]) {
+    let (pairs, _) = uv.as_chunks_mut::<2>();
+    for ((pair, u), v) in pairs.iter_mut().zip(u).zip(v) {
+        *pair = [*u, *v];
+    }
+}
+
+/// Halves two rows in height: their mean, rounded up.
+pub fn halve_rows(top: &[u8], bottom: &[u8], out: &mut [u8]) {
+    for ((a, b), out) in top.iter().zip(bottom).zip(out) {
+        *out = (u16::from(*a) + u16::from(*b)).div_ceil(2) as u8;
+    }
+}
+
+/// Halves two rows in height and width: the mean of four, rounded; the last column of an odd number counts twice.
+pub fn halve_both(top: &[u8], bottom: &[u8], out: &mut [u8]) {
+    let of = |row: &[u8]| u16::from(row[0]) + u16::from(row[row.len() - 1]);
+    let pairs = top.chunks(2).zip(bottom.chunks(2));
+    for ((a, b), out) in pairs.zip(out) {
+        *out = ((of(a) + of(b) + 2) / 4) as u8;
+    }
+}
