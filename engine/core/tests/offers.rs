@@ -51,6 +51,51 @@ impl Node for Ear {
     }
 }
 
+/// Records what its path's ending says.
+struct Deck;
+
+impl Node for Deck {
+    const NAME: &'static str = "deck";
+    const SUMMARY: &'static str = "Records by a path's ending";
+    const PORTS: &'static [Port] = &[Port::input("in").formats("audio/opus audio/f32")];
+    const PARAMS: &'static [Param] = &[Param::path("path")];
+    const OFFERS: Option<Offers> = Some(|config, _| {
+        let is_raw = config.text("path")?.ends_with(".wav");
+        Ok(Some(if is_raw { "audio/f32" } else { "audio/opus" }.into()))
+    });
+
+    fn create(_: &Config) -> Result<Self> {
+        Ok(Deck)
+    }
+}
+
+#[test]
+fn a_node_s_params_say_what_it_accepts_also_before_there_is_a_session() {
+    for (path, carried) in [
+        ("call-{session}.wav", "audio/f32;rate=8000..48000"),
+        ("call-{session}.ogg", "audio/opus"),
+    ] {
+        let text = format!(
+            "links = [\"music -> deck\"]\n[nodes]\nmusic = {{ type = \"tape\" }}\ndeck = {{ type = \"deck\", params = {{ path = \"{path}\" }} }}\n"
+        );
+        let mut registry = Registry::default();
+        registry.add(
+            &Builtin::new("deck", "1.0.0")
+                .with::<Tape>()
+                .with::<Deck>()
+                .into_plugin(),
+        );
+        let graph = graph::validate(&graph::parse("deck.toml", &text), &registry, &[]);
+        let graph = graph.unwrap_or_else(|problems| panic!("{problems}"));
+        let formats: Vec<_> = graph.links[0]
+            .formats
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(formats, [carried], "{path}");
+    }
+}
+
 fn graph(params: &str) -> Result<Graph, Problems> {
     let text = format!(
         "links = [\"music -> ear\"]\n[nodes]\nmusic = {{ type = \"tape\", params = {{ {params} }} }}\near = {{ type = \"ear\" }}\n"

@@ -11,7 +11,7 @@ use levada_abi::{
 };
 
 use super::{instance, registry::NodeType, trial_host};
-use crate::graph::{self, Node, Refusal, parse_patterns};
+use crate::graph::{self, Direction, Node, Refusal, parse_patterns};
 
 /// The longest answer, in bytes.
 const MAX_ANSWER: usize = 4096;
@@ -155,9 +155,11 @@ pub(super) fn of(
     let Some(table) = (unsafe { table(node_type.desc()) }).map_err(wrong)? else {
         return Ok(None);
     };
-    // What becomes of it is known once there is a session.
+    // What becomes of it is known once there is a session, so what an output carries is not; what an input takes does
+    // not hang on what is there, and it is asked with the text as it is written.
     let is_open = |value: &graph::ParamValue| matches!(value, graph::ParamValue::Text(text) if text.contains("{session}"));
-    if node.params.iter().any(|(_, value)| is_open(value)) {
+    let is_output = stated.direction == Direction::Output;
+    if is_output && node.params.iter().any(|(_, value)| is_open(value)) {
         return Ok(None);
     }
     let values: Vec<ParamValue> = node
