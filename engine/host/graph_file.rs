@@ -35,12 +35,17 @@ pub fn builtin_types() -> Registry {
     for plugin in plugins {
         registry.add(&plugin);
     }
-    for (encoding, plugin) in CODEC_PLUGINS {
-        let hint =
-            format!("name its plugin: [plugins] {plugin} = {{ path = \"../plugins/{plugin}\" }}");
-        registry.add_hint(encoding, &hint);
-    }
+    hint_at_codecs(&mut registry, |plugin| {
+        format!("name its plugin: [plugins] {plugin} = {{ path = \"../plugins/{plugin}\" }}")
+    });
     registry
+}
+
+/// Lets problems say how to get the codecs that are not linked into the host, by the name of their plugin.
+pub(crate) fn hint_at_codecs(registry: &mut Registry, hint: impl Fn(&str) -> String) {
+    for (encoding, plugin) in CODEC_PLUGINS {
+        registry.add_hint(encoding, &hint(plugin));
+    }
 }
 
 /// Which plugin of this repository decodes or encodes what, where it is not linked into the host.

@@ -104,7 +104,8 @@ impl TransformNode {
 
     /// Makes a node whose instances each run a clone of `f` on every picture, decoded, to write its planes where they
     /// lie (`video/i420`, any size, which may change from picture to picture). The engine inserts the decoder in front
-    /// of it and the encoder behind it where the rest of the graph is coded.
+    /// of it and the encoder behind it where the rest of the graph is coded. Between peers link the ports of one kind,
+    /// as in `in.video -> negative -> out.video`: the ports that a straight [`Pipeline::new`] takes carry all kinds.
     ///
     /// A picture that others hold as well, such as another consumer of the same output, is copied first; the report
     /// shows it. `f` runs on the engine's workers, and may answer nothing or a `Result`: an error, or a panic, ends
@@ -266,6 +267,9 @@ impl Pipeline {
     /// Every problem at once.
     pub fn plan(&self) -> Result<Arc<Plan>, Problems> {
         let mut registry: Registry = graph_file::builtin_types();
+        graph_file::hint_at_codecs(&mut registry, |plugin| {
+            format!("add its plugin: .plugin(&load_crate(\"plugins/{plugin}\".as_ref())?)")
+        });
         let of_nodes = self
             .nodes
             .iter()
