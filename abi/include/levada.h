@@ -218,6 +218,9 @@ typedef struct LevadaHostVTable {
      * it ingests; LEVADA_FULL when the links have no room now. */
     LevadaStatus (*signal)(void *host, LevadaNodeHandle node, uint32_t port,
                            const LevadaEvent *event);
+    /* Says how much media the node has worked through, in ns of the media's time, and of how much;
+     * total_ns is 0 or less where that is not known or has no end. */
+    void (*progress)(void *host, LevadaNodeHandle node, int64_t done_ns, int64_t total_ns);
 } LevadaHostVTable;
 
 /* ---- Node types ------------------------------------------------------------------------------ */

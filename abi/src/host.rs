@@ -127,6 +127,11 @@ pub struct HostVTable {
         port: u32,
         event: *const Event,
     ) -> Status,
+    /// Says how much media the node has played, recorded or worked through, in ns of the media's time, and of
+    /// how much; `total_ns` is 0 or less where that is not known or has no end. The last call stands; it shows to
+    /// the user, and in the report. Cheap enough for each frame.
+    pub progress:
+        unsafe extern "C" fn(host: *mut c_void, node: NodeHandle, done_ns: i64, total_ns: i64),
 }
 
 // SAFETY: the struct is immutable and its functions may be called from any thread (contract).

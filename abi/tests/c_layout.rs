@@ -81,6 +81,7 @@ fn structs() -> String {
         format_get = "format_get", stream_declare = "stream_declare", stream_get = "stream_get",
         ingest = "ingest", finish = "finish", wake = "wake", timer = "timer", now = "now",
         raise = "raise", copied = "copied", dropped = "dropped", signal = "signal",
+        progress = "progress",
     });
     layout!(out: "LevadaPortDesc" = abi::PortDesc as PortDesc {
         name = "name", direction = "direction", flags = "flags", formats = "formats",

@@ -63,7 +63,7 @@ fn log_to_stderr() {
     };
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .with_writer(std::io::stderr);
+        .with_writer(|| cli::progress::Stderr);
     tracing_subscriber::registry()
         .with(lines)
         .with(targets)

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use levada_engine::{
-    Report,
+    Progress, Report,
     graph::{
         Alternative, Class, Cost, Direction, Inserted, MemoryKind, MemoryPart, ParamKind,
         ParamValue, Plan, PortInfo, TypeInfo,
@@ -44,6 +44,15 @@ fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).into()
 }
 
+/// How much media a node has gone through, and of how much, where it is not all.
+fn length(progress: &Progress) -> String {
+    let done = format!("{:.2} s", progress.done_seconds);
+    match progress.total_seconds.map(|total| format!("{total:.2} s")) {
+        Some(total) if total != done => format!("{done} of {total}"),
+        _ => done,
+    }
+}
+
 /// What a run did.
 #[must_use]
 pub fn run(report: &Report) -> String {
@@ -64,6 +73,10 @@ pub fn run(report: &Report) -> String {
     };
     let _ = writeln!(text, "{failed}, {} bytes copied", report.bytes_copied);
     let mut rows = vec![row(["node", "type", "in", "out", "dropped", "copied"])];
+    let has_progress = report.nodes.iter().any(|node| node.progress.is_some());
+    if has_progress {
+        rows[0].push("media".into());
+    }
     for node in &report.nodes {
         let counts = [
             node.frames_in,
@@ -73,6 +86,9 @@ pub fn run(report: &Report) -> String {
         ];
         let mut cells = row([&node.name, &node.type_name]);
         cells.extend(counts.map(|count| count.to_string()));
+        if let Some(progress) = node.progress {
+            cells.push(length(&progress));
+        }
         rows.push(cells);
     }
     text.push_str(&table(&rows, 2));
@@ -531,6 +547,43 @@ mod tests {
                     the node leaks them, unless the application keeps its frames";
         assert_eq!(run(&report).lines().last(), Some(line));
         assert!(!run(&Report::default()).contains("still held"));
+    }
+
+    #[test]
+    fn media_is_a_column_where_a_node_says_how_much_it_went_through() {
+        let node = |name: &str, progress| levada_engine::NodeReport {
+            name: name.into(),
+            type_name: "file".into(),
+            progress,
+            ..levada_engine::NodeReport::default()
+        };
+        let progress = |done_seconds, total_seconds| {
+            Some(Progress {
+                done_seconds,
+                total_seconds,
+            })
+        };
+        let report = Report {
+            nodes: vec![
+                node("film", progress(4.0, Some(4.0))),
+                node("cut", progress(1.5, Some(4.0))),
+                node("tape", progress(3.999, None)),
+                node("flip", None),
+            ],
+            ..Report::default()
+        };
+        let text = run(&report);
+        let lines: Vec<&str> = text.lines().skip(1).collect();
+        assert_eq!(
+            lines[..5],
+            [
+                "  node   type   in   out   dropped   copied              media",
+                "  film   file    0     0         0        0             4.00 s",
+                "  cut    file    0     0         0        0   1.50 s of 4.00 s",
+                "  tape   file    0     0         0        0             4.00 s",
+                "  flip   file    0     0         0        0",
+            ]
+        );
     }
 
     #[test]

@@ -20,6 +20,8 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+mod told;
+
 use std::{
     alloc::Layout,
     cell::Cell,
@@ -70,6 +72,7 @@ struct Told {
     streams: Vec<(u32, &'static str, Box<StreamInfo>)>,
     copied: u64,
     dropped: u64,
+    progress: Option<(i64, Option<i64>)>,
     raised: Vec<(u32, Event)>,
     signalled: Vec<(usize, Event)>,
     ingested: Vec<(usize, Frame)>,
@@ -394,50 +397,6 @@ impl<N: Node> Harness<N> {
         // SAFETY: the harness's vtable is static.
         unsafe { Host::new(&raw const HOST, self.handle) }
     }
-
-    /// Bytes that the node declared as copied.
-    #[must_use]
-    pub fn bytes_copied(&self) -> u64 {
-        with_told(self.handle, 0, |told| told.copied)
-    }
-
-    /// Units that the node declared as dropped.
-    #[must_use]
-    pub fn dropped(&self) -> u64 {
-        with_told(self.handle, 0, |told| told.dropped)
-    }
-
-    /// When the node wants its next `tick`, ns.
-    #[must_use]
-    pub fn deadline(&self) -> Option<i64> {
-        with_told(self.handle, None, |told| told.deadline)
-    }
-
-    /// Takes the events that the node sent downstream, with their output port.
-    #[must_use]
-    pub fn take_signalled(&self) -> Vec<(usize, Event)> {
-        with_told(self.handle, vec![], |told| {
-            std::mem::take(&mut told.signalled)
-        })
-    }
-
-    /// Takes the events that the node raised upstream, with their input port.
-    #[must_use]
-    pub fn take_raised(&self) -> Vec<(usize, Event)> {
-        let raised = with_told(self.handle, vec![], |told| std::mem::take(&mut told.raised));
-        raised
-            .into_iter()
-            .map(|(port, event)| (port as usize, event))
-            .collect()
-    }
-
-    /// Takes the frames that the node handed in from threads of its own, with their output port.
-    #[must_use]
-    pub fn take_ingested(&self) -> Output {
-        with_told(self.handle, vec![], |told| {
-            std::mem::take(&mut told.ingested)
-        })
-    }
 }
 
 impl<N: Node> Drop for Harness<N> {
@@ -573,6 +532,7 @@ static HOST: HostVTable = HostVTable {
     copied: host_copied,
     dropped: host_dropped,
     signal: host_signal,
+    progress: told::progress,
 };
 
 unsafe extern "C" fn host_log_enabled(_: *mut c_void, _: *const LogSite) -> u8 {

@@ -215,6 +215,15 @@ impl Host {
         unsafe { (self.vtable.dropped)(self.vtable.host, self.node, count) };
     }
 
+    /// Says how much media this node has played, recorded or worked through, in ns of the media's time, and of
+    /// how much, if that is known and has an end. The last call stands. `levada run` shows it while it runs, and the
+    /// report at the end; it is cheap enough for each frame.
+    pub fn progress(&self, done_ns: i64, total_ns: Option<i64>) {
+        let total_ns = total_ns.unwrap_or(0);
+        // SAFETY: plain call.
+        unsafe { (self.vtable.progress)(self.vtable.host, self.node, done_ns, total_ns) };
+    }
+
     pub(crate) fn error(&self, text: &str) {
         // SAFETY: the text is valid for the call.
         unsafe { (self.vtable.error)(self.vtable.host, self.node, Text::new(text)) };

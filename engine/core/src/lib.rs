@@ -21,7 +21,7 @@ mod sync;
 mod virtual_engine;
 
 pub use engine::{Engine, EngineConfig};
-pub use observe::{Leak, LinkReport, NodeReport, Report};
+pub use observe::{Leak, LinkReport, NodeReport, Progress, Report};
 pub use scheduler::{driver::Rest, timers::TooManyJobs};
 pub use session::{Ended, NodeError, Session};
 pub use virtual_engine::VirtualEngine;

@@ -5,7 +5,7 @@
 //! count that is a moment old.
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use serde::Serialize;
 
@@ -32,6 +32,52 @@ impl Counter {
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// How far a node says it is. A reader may see the one number a moment before the other; the second hardly ever
+/// changes.
+pub(crate) struct Far {
+    /// In ns; [`UNSAID`](Far::UNSAID) until the node has said it.
+    done: AtomicI64,
+    total: AtomicI64,
+}
+
+impl Default for Far {
+    fn default() -> Far {
+        Far {
+            done: AtomicI64::new(Far::UNSAID),
+            total: AtomicI64::new(0),
+        }
+    }
+}
+
+impl Far {
+    const UNSAID: i64 = i64::MIN;
+
+    pub fn set(&self, done_ns: i64, total_ns: i64) {
+        self.total.store(total_ns, Ordering::Relaxed);
+        self.done.store(done_ns.max(0), Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> Option<Progress> {
+        let (done, total) = (
+            self.done.load(Ordering::Relaxed),
+            self.total.load(Ordering::Relaxed),
+        );
+        (done != Far::UNSAID).then(|| Progress {
+            done_seconds: done as f64 / 1e9,
+            total_seconds: (total > 0).then(|| total as f64 / 1e9),
+        })
+    }
+}
+
+/// How much media a node has played, recorded or worked through, in seconds of the media's time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Progress {
+    /// So much.
+    pub done_seconds: f64,
+    /// Of so much, if that is known and has an end.
+    pub total_seconds: Option<f64>,
 }
 
 /// What a session, or all sessions of a graph together, did.
@@ -97,6 +143,9 @@ pub struct NodeReport {
     pub held_buffers: u64,
     /// Bytes that these take from the pool.
     pub held_bytes: u64,
+    /// How far it has come with its media, where the node says so; of several sessions, the one that came furthest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
 }
 
 /// What a link did.
@@ -180,6 +229,10 @@ impl Report {
             mine.bytes_copied += theirs.bytes_copied;
             mine.held_buffers += theirs.held_buffers;
             mine.held_bytes += theirs.held_bytes;
+            let done = |of: &NodeReport| of.progress.map_or(-1.0, |progress| progress.done_seconds);
+            if done(theirs) > done(mine) {
+                mine.progress = theirs.progress;
+            }
         }
         for (mine, theirs) in self.links.iter_mut().zip(&other.links) {
             mine.frames += theirs.frames;

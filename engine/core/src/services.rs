@@ -52,6 +52,7 @@ const fn vtable(host: *mut c_void, now: unsafe extern "C" fn(*mut c_void) -> i64
         copied,
         dropped,
         signal,
+        progress,
     }
 }
 
@@ -310,6 +311,12 @@ unsafe extern "C" fn raise(
 unsafe extern "C" fn copied(_: *mut c_void, node: NodeHandle, bytes: u64) {
     tell(node, |session, node| {
         session.block.nodes[node].bytes_copied.add_shared(bytes)
+    });
+}
+
+unsafe extern "C" fn progress(_: *mut c_void, node: NodeHandle, done_ns: i64, total_ns: i64) {
+    tell(node, |session, node| {
+        session.set_progress(node, done_ns, total_ns)
     });
 }
 

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod graph;
 pub mod inspect;
+pub mod progress;
 pub mod run;
 pub mod signal;
 mod virtual_run;
@@ -40,7 +41,9 @@ pub fn finish(outcome: Outcome) -> ExitCode {
 
 /// Prints a line for a person on stderr; a closed stderr is no reason to end.
 pub fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", line.trim_end());
+    // In one piece, so that nobody else's words come between.
+    let line = format!("{}\n", line.trim_end());
+    let _ = progress::Stderr.write_all(line.as_bytes());
 }
 
 /// Prints the result on stdout.

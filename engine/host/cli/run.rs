@@ -12,14 +12,19 @@ use levada::{
 };
 use tokio::sync::oneshot;
 
-use super::{Failure, Outcome, load, print_json, say, virtual_run};
+use super::{
+    Failure, Outcome, load, print_json,
+    progress::{Far, Progress},
+    say, virtual_run,
+};
 
 /// How long a session may drain at the end.
 pub const DRAIN: Duration = Duration::from_secs(10);
 
 /// Runs a graph and says what it did.
 ///
-/// It runs until it ends by itself, the duration is over, or Ctrl-C. A graph with WebRTC nodes is a template: the command starts a web server, prints its URL, and gives
+/// It runs until it ends by itself, the duration is over, or Ctrl-C. Where a node knows how much there is to do, as that
+/// which plays a file, a bar shows how far it has come, or a line every few seconds where stderr is no terminal. A graph with WebRTC nodes is a template: the command starts a web server, prints its URL, and gives
 /// every browser that opens it a session of its own.
 ///
 /// With --clock virtual, a graph without WebRTC nodes runs as fast as its nodes work: a tone of a minute takes
@@ -186,10 +191,25 @@ async fn once(args: &Run, plan: &Arc<Plan>, engine: &Engine) -> Result<Report, F
         "levada: {} is running. Ctrl-C ends.",
         plan.graph().name
     ));
-    tokio::select! {
-        ended = &mut ended => return ended.map(|e| e.report).map_err(Failure::new),
-        () = end_of(args.duration) => session.stop(),
+    {
+        let progress = Progress::start();
+        let mut looks = progress.looks();
+        let asked = end_of(args.duration);
+        tokio::pin!(asked);
+        loop {
+            tokio::select! {
+                ended = &mut ended => return ended.map(|e| e.report).map_err(Failure::new),
+                () = &mut asked => break,
+                _ = looks.tick() => progress.show(&session.report()),
+            }
+        }
     }
+    if let Some(far) = Far::of(&session.report()) {
+        say(&format!(
+            "levada: stopped at {far}; what was made up to here is brought to its end"
+        ));
+    }
+    session.stop();
     let drained = tokio::select! {
         drained = tokio::time::timeout(DRAIN, &mut ended) => drained.ok(),
         () = ctrl_c() => None,

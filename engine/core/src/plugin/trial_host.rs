@@ -77,6 +77,7 @@ pub(super) static HOST: HostVTable = HostVTable {
     copied: count,
     dropped: count,
     signal: raise,
+    progress,
 };
 
 unsafe extern "C" fn log_enabled(_: *mut c_void, _: *const LogSite) -> u8 {
@@ -132,5 +133,7 @@ unsafe extern "C" fn now(_: *mut c_void) -> i64 {
 unsafe extern "C" fn raise(_: *mut c_void, _: NodeHandle, _: u32, _: *const Event) -> Status {
     Status::GONE
 }
+
+unsafe extern "C" fn progress(_: *mut c_void, _: NodeHandle, _: i64, _: i64) {}
 
 unsafe extern "C" fn count(_: *mut c_void, _: NodeHandle, _: u64) {}

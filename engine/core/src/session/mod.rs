@@ -26,7 +26,7 @@ use crate::{
         tables::{Formats, Streams},
     },
     graph::{Entry, ParamValue, Plan, Route},
-    observe::{Counter, Report},
+    observe::{Counter, Far, Report},
     plugin::instance::{self, Failed, Instance},
     scheduler::{
         flag::Flag,
@@ -130,6 +130,8 @@ struct Rare {
     /// What failing nodes said, by node.
     errors: Mutex<Vec<(usize, String)>>,
     failure: OnceLock<NodeError>,
+    /// How far each node has said it is.
+    progress: OnceLock<Box<[Far]>>,
 }
 
 type OnEnd = Box<dyn FnOnce(Ended) + Send>;
@@ -361,12 +363,29 @@ impl Session {
             node.frames_out =
                 node.unlinked + sent.map(|link| report.links[*link].frames).sum::<u64>();
         }
+        if let Some(all) = self.rare.get().and_then(|rare| rare.progress.get()) {
+            for (node, far) in report.nodes.iter_mut().zip(all) {
+                node.progress = far.get();
+            }
+        }
         report.set_held(&self.pool().held_by(self.id));
         report.sessions = 1;
         report.failed = u64::from(self.failure().is_some());
         report.seconds = (self.now_ns() - self.started_ns) as f64 / 1e9;
         report.bytes_copied = report.nodes.iter().map(|n| n.bytes_copied).sum();
         report
+    }
+
+    /// Notes how far a node says it is.
+    pub(crate) fn set_progress(&self, node: usize, done_ns: i64, total_ns: i64) {
+        let nodes = self.plan.nodes.len();
+        let all = self
+            .rare()
+            .progress
+            .get_or_init(|| (0..nodes).map(|_| Far::default()).collect());
+        if let Some(far) = all.get(node) {
+            far.set(done_ns, total_ns);
+        }
     }
 
     fn rare(&self) -> &Rare {

@@ -197,6 +197,7 @@ pub static HOST: HostVTable = HostVTable {
     copied: count,
     dropped: count,
     signal: raise,
+    progress,
 };
 
 /// Payload memory of these tests: heap bytes with a mark that says whether they may be written.
@@ -292,4 +293,6 @@ unsafe extern "C" fn now(_: *mut c_void) -> i64 {
 unsafe extern "C" fn raise(_: *mut c_void, _: NodeHandle, _: u32, _: *const Event) -> Status {
     Status::GONE
 }
+unsafe extern "C" fn progress(_: *mut c_void, _: NodeHandle, _: i64, _: i64) {}
+
 unsafe extern "C" fn count(_: *mut c_void, _: NodeHandle, _: u64) {}

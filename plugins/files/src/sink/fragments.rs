@@ -14,11 +14,12 @@ use shiguredo_mp4::{
 };
 use tracing::warn;
 
-use super::{AUDIO, VIDEO, track::Track};
+use super::{AUDIO, VIDEO, track::Track, unwritable};
 
 /// How much a fragment lasts, unless it grows too large.
 const FRAGMENT_NS: i64 = 1_000_000_000;
-/// How long the first fragment waits for a track that brings nothing.
+/// How long the first fragment waits for a track that brings nothing, in the time of what waits and by the clock: a file
+/// that is played as fast as it goes brings seconds of sound at once, while its pictures are still being encoded.
 const PATIENCE_NS: i64 = 2_000_000_000;
 /// How many bytes wait at most before a fragment is written.
 const MAX_WAITING: usize = 8 << 20;
@@ -34,6 +35,8 @@ pub(super) struct Fragments {
     /// Whether the movie box has been written.
     has_begun: bool,
     has_warned: bool,
+    /// When the first unit came, by the host's clock.
+    since: Option<i64>,
 }
 
 impl Fragments {
@@ -45,6 +48,7 @@ impl Fragments {
             tracks: [None, None],
             has_begun: false,
             has_warned: false,
+            since: None,
         }
     }
 
@@ -73,22 +77,24 @@ impl Fragments {
             return Ok(());
         }
         ctx.copied(frame.payload().len());
-        if self.is_time() {
+        if self.is_time(ctx.now()) {
             self.write(false)
         } else {
             Ok(())
         }
     }
 
-    /// Whether a fragment is full, and may be written.
-    fn is_time(&self) -> bool {
+    /// Whether a fragment is full, and may be written, `now` by the host's clock.
+    fn is_time(&mut self, now: i64) -> bool {
+        let waited = now.saturating_sub(*self.since.get_or_insert(now));
         let waiting = self.tracks.iter().flatten().map(Track::waiting);
         let (ns, bytes) = waiting.fold((0, 0), |sum, it| (sum.0.max(it.0), sum.1 + it.1));
         let is_full = ns >= FRAGMENT_NS || bytes >= MAX_WAITING;
         let all_known = (0..2).all(|port| {
             !self.linked[port] || self.tracks[port].as_ref().is_some_and(Track::is_ready)
         });
-        is_full && (self.has_begun || all_known || ns >= PATIENCE_NS || bytes >= MAX_WAITING)
+        let is_patient = ns.min(waited) < PATIENCE_NS && bytes < MAX_WAITING;
+        is_full && (self.has_begun || all_known || !is_patient)
     }
 
     /// Writes a fragment of what waits.
@@ -119,9 +125,10 @@ impl Fragments {
             head = movie;
         }
         self.muxer = Some(muxer);
-        self.file.write_all(&head)?;
-        self.file.write_all(&media)?;
-        Ok(())
+        let written = self.file.write_all(&head);
+        written
+            .and_then(|()| self.file.write_all(&media))
+            .map_err(|cause| unwritable(&cause))
     }
 
     /// The movie box, with an edit list that says when each track begins.
@@ -174,7 +181,7 @@ impl Fragments {
     /// When the file cannot be written.
     pub fn finish(mut self) -> Result<bool> {
         self.write(true)?;
-        self.file.sync_all()?;
+        self.file.sync_all().map_err(|cause| unwritable(&cause))?;
         Ok(self.has_begun)
     }
 }

@@ -26,8 +26,8 @@ const VIDEO: usize = 1;
 ///
 /// **Inputs** `audio`: `audio/opus` or `audio/aac`; `video`: `video/h264` or `video/vp8`; one stream each. **Outputs** none.
 /// **Params** `path`: the file, which ends in `.mp4`; `overwrite`: whether a file that is there already may be replaced.
-/// Pictures before the first keyframe are dropped, and counted. A track that has brought nothing when the other one has
-/// waited for two seconds is left out. What stands in the file when it breaks off can be played, under the name with
+/// Pictures before the first keyframe are dropped, and counted. A track that has brought nothing when two seconds of the
+/// other one have waited for two seconds is left out. What stands in the file when it breaks off can be played, under the name with
 /// `.part`. **Example** `tape = { type = "file-sink", params = { path = "call-{session}.mp4" } }`.
 pub struct FileSink {
     path: PathBuf,
@@ -36,12 +36,43 @@ pub struct FileSink {
     /// `None` before the start and after the end.
     file: Option<Fragments>,
     linked: [bool; 2],
+    /// From where to where it has been recorded, in ns.
+    span: Option<(i64, i64)>,
 }
 
 impl FileSink {
-    fn error(&self, what: &str, cause: &io::Error) -> Error {
-        Error::new(format_args!("\"{}\" {what}: {cause}", self.part.display()))
+    /// Says how much has been recorded, with this unit.
+    fn tell(&mut self, port: usize, frame: &Frame, ctx: &Context) {
+        // Pictures that cannot be decoded yet are not recorded.
+        if self.span.is_none() && port == VIDEO && !frame.has(flags::KEYFRAME) {
+            return;
+        }
+        let (from, lasts) = (frame.pts(), i64::from(frame.duration_us()) * 1000);
+        let (first, end) = self.span.unwrap_or((from, from));
+        let (first, end) = (first.min(from), end.max(from.saturating_add(lasts)));
+        self.span = Some((first, end));
+        ctx.progress(end.saturating_sub(first), None);
     }
+
+    fn error(&self, what: &str, cause: &io::Error) -> Error {
+        let (part, cause) = (self.part.display(), unwritable(cause));
+        Error::new(format_args!("\"{part}\" {what}: {cause}"))
+    }
+}
+
+/// Why a file cannot be written, and what to do about it.
+fn unwritable(cause: &io::Error) -> Error {
+    let remedy = match cause.kind() {
+        io::ErrorKind::NotFound => "make its folder, or choose another path",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "choose a folder that this program may write to"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "make room, or choose another disk; what was written can be played up to its last second"
+        }
+        _ => "choose another path",
+    };
+    Error::new(format_args!("{cause}; {remedy}"))
 }
 
 impl Node for FileSink {
@@ -90,6 +121,7 @@ impl Node for FileSink {
             overwrite: config.bool("overwrite")?,
             file: None,
             linked,
+            span: None,
         })
     }
 
@@ -106,16 +138,17 @@ impl Node for FileSink {
     }
 
     fn observe(&mut self, port: usize, frames: &[Frame], ctx: &mut Context) -> Result {
-        let Some(file) = &mut self.file else {
-            return Ok(());
-        };
         for frame in frames {
+            let Some(file) = &mut self.file else {
+                return Ok(());
+            };
             if let Err(cause) = file.take(port, frame, ctx) {
                 return Err(Error::new(format_args!(
                     "\"{}\": {cause}",
                     self.part.display()
                 )));
             }
+            self.tell(port, frame, ctx);
         }
         Ok(())
     }

@@ -177,10 +177,7 @@ fn what_cannot_be_recorded_is_refused_with_a_remedy() -> Result {
     for (path, says) in [
         (folder.path().join("tape.wav"), "ends in .mp4"),
         (there.clone(), "overwrite = true"),
-        (
-            folder.path().join("no/such/folder.mp4"),
-            "cannot be created",
-        ),
+        (folder.path().join("no/such/folder.mp4"), "make its folder"),
     ] {
         let refused = Harness::<FileSink>::new(&[("path", text(&path))])
             .err()
@@ -207,5 +204,66 @@ fn a_recording_of_nothing_leaves_no_file() -> Result {
     let path = folder.path().join("nothing.mp4");
     Harness::<FileSink>::new(&[("path", text(&path))])?.drain()?;
     assert_eq!(fs::read_dir(folder.path())?.count(), 0);
+    Ok(())
+}
+
+#[test]
+fn a_full_disk_is_told_with_the_path_and_what_to_do() -> Result {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("tape.mp4");
+    // Written beside its place: every write there finds no room.
+    std::os::unix::fs::symlink("/dev/full", folder.path().join("tape.mp4.part"))?;
+    let (units, formats) = play(Path::new(CLIP))?;
+    let mut sink = Harness::<FileSink>::new(&[("path", text(&path))])?;
+    let ids = [sink.format_id(&formats[0]), sink.format_id(&formats[1])];
+    let pushed = units.iter().try_for_each(|(port, unit)| {
+        let unit = unit.clone().with_format_id(ids[*port]);
+        sink.push(*port, vec![unit]).map(|_| ())
+    });
+    let error = pushed.err().map(|error| error.to_string());
+    let error = error.unwrap_or_default();
+    for words in ["tape.mp4.part", "No space left", "make room"] {
+        assert!(error.contains(words), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn pictures_that_are_still_being_encoded_are_waited_for_by_the_clock() -> Result {
+    let folder = tempfile::tempdir()?;
+    let (units, formats) = play(Path::new(CLIP))?;
+    let [sound, pictures] = [of(0, &units), of(1, &units)];
+    for (late_ns, recorded) in [(1_900 * MS, 2), (2_100 * MS, 1)] {
+        let path = folder.path().join(format!("{recorded}.mp4"));
+        let mut sink = Harness::<FileSink>::new(&[("path", text(&path))])?;
+        let ids = [sink.format_id(&formats[0]), sink.format_id(&formats[1])];
+        // Four seconds of sound come at once; only its last packet and the pictures take their time.
+        let (last, first) = sound.split_last().expect("there is sound");
+        sink.tick(0)?;
+        for unit in first {
+            sink.push(0, vec![unit.clone().with_format_id(ids[0])])?;
+        }
+        sink.tick(late_ns)?;
+        sink.push(0, vec![last.clone().with_format_id(ids[0])])?;
+        for unit in &pictures {
+            sink.push(1, vec![unit.clone().with_format_id(ids[1])])?;
+        }
+        let dropped = if recorded == 1 { pictures.len() } else { 0 };
+        assert_eq!(sink.dropped(), dropped as u64, "{late_ns}");
+        let (done, total) = sink.progress().expect("it says how far it is");
+        assert!(
+            (done - 4_000 * MS).abs() < 100 * MS && total.is_none(),
+            "{done}"
+        );
+        sink.drain()?;
+        if recorded == 2 {
+            let (played, _) = play(&path)?;
+            assert_eq!(of(0, &played).len(), sound.len());
+            assert_eq!(of(1, &played).len(), pictures.len());
+        } else {
+            let refused = play(&path).err().map(|e| e.to_string());
+            assert!(refused.is_some_and(|e| e.contains("has no pictures")));
+        }
+    }
     Ok(())
 }

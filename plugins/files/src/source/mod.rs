@@ -59,6 +59,12 @@ pub(crate) trait Demuxer: Send {
     /// The formats that the units of that track will have, by what the file says at its beginning.
     fn formats(&self, port: usize) -> Vec<Format>;
 
+    /// How much there is to play from where playing [began](Demuxer::begin), in ns, where the file says so without
+    /// being read to its end.
+    fn length(&mut self) -> Option<i64> {
+        None
+    }
+
     /// Goes to where decoding can begin at or before `at_ns`; that place becomes time 0.
     ///
     /// # Errors
@@ -103,6 +109,10 @@ pub struct FileSource {
     /// How far the sound or the pictures of the last pass fell short of its end, by port.
     short: [i64; 2],
     is_over: bool,
+    /// How much has been played.
+    done: i64,
+    /// How much there is; `None` where it is not known or has no end.
+    length: Option<i64>,
 }
 
 impl FileSource {
@@ -204,11 +214,14 @@ impl Node for FileSource {
         let start_ns = (config.float("start")? * 1e9) as i64;
         file.begin(start_ns)?;
         let host = config.host();
+        let loops = config.bool("loop")?;
         Ok(FileSource {
             host,
+            length: file.length().filter(|_| !loops),
+            done: 0,
             file,
             is_real: config.text("pace")? == "real",
-            loops: config.bool("loop")?,
+            loops,
             start_ns,
             streams: [
                 host.stream_id(Kind::Audio, config.name())?,
@@ -254,8 +267,13 @@ impl Node for FileSource {
             return Ok(());
         }
         let port = unit.port;
+        let done = self.base.saturating_add(unit.end);
         let frame = self.frame(unit);
         ctx.emit(port, frame)?;
+        // What is decoded first need not be shown first.
+        self.done = self.done.max(done);
+        let total = self.length.map(|length| length.max(self.done));
+        ctx.progress(self.done, total);
         ctx.tick_again();
         Ok(())
     }

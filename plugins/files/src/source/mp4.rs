@@ -6,6 +6,7 @@
 
 mod coded;
 mod fragments;
+mod length;
 mod track;
 
 use levada_plugin::prelude::*;
@@ -106,6 +107,10 @@ impl Demuxer for Movie {
     fn formats(&self, port: usize) -> Vec<Format> {
         let track = self.tracks.iter().find(|track| track.port() == port);
         track.map_or(vec![], Track::formats)
+    }
+
+    fn length(&mut self) -> Option<i64> {
+        self.tracks.iter().filter_map(Track::length).max()
     }
 
     fn begin(&mut self, at_ns: i64) -> Result {

@@ -191,6 +191,43 @@ fn fragments_of_others_are_played_too() -> Result {
 }
 
 #[test]
+fn how_far_it_is_is_told_of_files_that_know_their_length() -> Result {
+    let fragmented = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fragmented.mp4");
+    for (path, start, length) in [
+        (CLIP, 0.0, aac_ns(188)),
+        // From the keyframe before.
+        (CLIP, 2.9, aac_ns(188) - 2_000 * MS),
+        (fragmented, 0.0, 400 * MS),
+    ] {
+        let start = ("start", Value::Float(start));
+        let mut node = open(path, &[("pace", Value::Text("fast")), start])?;
+        let (mut before, mut shares) = (0, 0);
+        while !node.tick(0)?.is_empty() {
+            let (done, total) = node.progress().expect("it says how far it is");
+            let total = total.expect("it knows how much there is");
+            assert!(done >= before && done <= total, "{path}: {done} of {total}");
+            assert!((total - length).abs() < 45 * MS, "{path}: {total} ns");
+            (before, shares) = (done, shares + 1);
+        }
+        assert!(
+            shares > 10 && (before - length).abs() < 45 * MS,
+            "{path}: {before}"
+        );
+    }
+    // What begins again has no end.
+    let mut node = open(
+        CLIP,
+        &[("pace", Value::Text("fast")), ("loop", Value::Bool(true))],
+    )?;
+    for _ in 0..400 {
+        node.tick(0)?;
+    }
+    let (done, total) = node.progress().expect("it says how far it is");
+    assert!(done > 5_000 * MS && total.is_none(), "{done} {total:?}");
+    Ok(())
+}
+
+#[test]
 fn what_cannot_be_played_is_refused_with_a_remedy() -> Result {
     let folder = tempfile::tempdir()?;
     let text = folder.path().join("notes.txt");

@@ -154,6 +154,10 @@ impl Demuxer for Wav {
         vec![Format::audio("f32", self.layout.rate, self.layout.channels)]
     }
 
+    fn length(&mut self) -> Option<i64> {
+        Some(self.layout.ns(self.total - self.origin))
+    }
+
     fn begin(&mut self, at_ns: i64) -> Result {
         let sample = i128::from(at_ns.max(0)) * i128::from(self.layout.rate) / 1_000_000_000;
         self.origin = u64::try_from(sample).unwrap_or(u64::MAX).min(self.total);

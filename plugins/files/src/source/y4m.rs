@@ -129,6 +129,12 @@ impl Demuxer for Y4m {
         vec![Format::video("i420", self.width, self.height)]
     }
 
+    fn length(&mut self) -> Option<i64> {
+        // What stands in front of a picture is "FRAME" and a line's end, unless the writer is talkative.
+        let pictures = self.source.len().saturating_sub(self.first) / (self.bytes() + 6);
+        Some(self.ns(pictures.saturating_sub(self.origin)))
+    }
+
     fn begin(&mut self, at_ns: i64) -> Result {
         let picture = i128::from(at_ns.max(0)) * i128::from(self.rate.0)
             / (1_000_000_000 * i128::from(self.rate.1));

@@ -16,6 +16,7 @@ use tracing::warn;
 use super::{
     super::{AUDIO, Demuxer, Unit, VIDEO, bytes::Source},
     coded::{Coded, edit_of, formats_of, ns_of, port_of},
+    length,
 };
 
 /// The largest fragment, in bytes.
@@ -45,6 +46,8 @@ struct Track {
     scale: i128,
     /// The media time that is time 0, in units, and a pause in front, in ns.
     edit: (i128, i64),
+    /// How long a sample lasts, in units, unless its fragment says.
+    usual_lasts: u32,
     /// How long the first packet of sound lasts, in units.
     first_lasts: Option<u32>,
     /// What its samples hold, by the descriptions in the movie box.
@@ -82,7 +85,10 @@ impl Fragments {
             };
             if wanted[port] && tracks.iter().all(|t| t.port != port) {
                 let movie_scale = i128::from(moov.mvhd_box.timescale.get());
+                let defaults = moov.mvex_box.iter().flat_map(|mvex| &mvex.trex_boxes);
+                let mut defaults = defaults.filter(|trex| trex.track_id == id);
                 tracks.push(Track {
+                    usual_lasts: defaults.next().map_or(0, |t| t.default_sample_duration),
                     id,
                     port,
                     scale: trak.mdia_box.mdhd_box.timescale.get().into(),
@@ -235,6 +241,19 @@ impl Demuxer for Fragments {
     fn formats(&self, port: usize) -> Vec<Format> {
         let track = self.tracks.iter().find(|track| track.port == port);
         track.map_or(vec![], |track| track.formats.clone())
+    }
+
+    fn length(&mut self) -> Option<i64> {
+        let of = |tracks: &[Track], id| tracks.iter().position(|track| track.id == id);
+        let tracks = &self.tracks;
+        let ends = length::ends(&mut self.source, |id| {
+            of(tracks, id).map_or(0, |track| tracks[track].usual_lasts)
+        });
+        let ends = ends.iter().filter_map(|(id, end)| {
+            let track = &tracks[of(tracks, *id)?];
+            Some(ns_of(i128::from(*end), track.scale, track.edit))
+        });
+        Some(ends.max()?.saturating_sub(self.origin))
     }
 
     fn begin(&mut self, at_ns: i64) -> Result {

@@ -124,6 +124,13 @@ impl Track {
         }
     }
 
+    /// How much there is from where playing began up to the end of the last sample, in ns.
+    pub fn length(&self) -> Option<i64> {
+        let last = self.sample(self.table.sample_count())?;
+        let end = i128::from(last.timestamp()) + i128::from(last.duration());
+        Some(self.ns(end).saturating_sub(self.origin))
+    }
+
     /// When the next unit is to be decoded.
     pub fn next_dts(&self) -> Option<i64> {
         let sample = self.sample(self.next)?;
