@@ -45,7 +45,7 @@ fn is_as_kept(example: &str, format: &str) -> String {
 
 #[test]
 fn the_examples_are_drawn_as_they_are_kept() {
-    for example in ["tone", "voice"] {
+    for example in ["tone", "voice", "side-by-side", "transcode"] {
         for format in ["dot", "mermaid", "svg"] {
             is_as_kept(example, format);
         }
