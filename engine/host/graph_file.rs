@@ -49,9 +49,10 @@ pub(crate) fn hint_at_codecs(registry: &mut Registry, hint: impl Fn(&str) -> Str
 }
 
 /// Which plugin of this repository decodes or encodes what, where it is not linked into the host.
-const CODEC_PLUGINS: [(&str, &str); 4] = [
+const CODEC_PLUGINS: [(&str, &str); 5] = [
     ("video/h264", "h264"),
     ("video/vp8", "vp8"),
+    ("video/av1", "av1"),
     ("audio/aac", "aac"),
     ("audio/mp3", "aac"),
 ];

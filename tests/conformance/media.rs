@@ -6,7 +6,7 @@ use levada::engine::{
     graph::{ParamValue, PortInfo},
     plugin::Registry,
 };
-use levada_plugin::prelude::*;
+use levada_plugin::{picture::Layout, prelude::*};
 
 use super::stand::{self, Step, Unit};
 
@@ -18,7 +18,8 @@ pub const PNG: &[u8] = &[
     0x1f, 0x84, 0x19, 0x80, 0xb8, 0x01, 0x84, 0x01, 0x40, 0xd4, 0x06, 0xfb, 0x79, 0x81, 0x13, 0x94,
     0x00, 0x00, 0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82,
 ];
-/// A stream of 35x29 pixels in IVF.
+/// Streams of 35x29 pixels in IVF.
+const AV1: &[u8] = include_bytes!("../../plugins/av1/tests/odd.ivf");
 const VP8: &[u8] = include_bytes!("../../plugins/vp8/tests/odd1.ivf");
 /// Frames of a script: enough for codecs that look ahead.
 const FRAMES: i64 = 24;
@@ -97,12 +98,21 @@ fn frames(registry: &Registry, media: &str, encoding: &str, keys: &str) -> Optio
         // Silence by either law (ITU-T G.711).
         ("audio", "pcmu") => each(&|_| (Format::audio("pcmu", 8000, 1), vec![0xff; 160])),
         ("audio", "pcma") => each(&|_| (Format::audio("pcma", 8000, 1), vec![0xd5; 160])),
+        ("video", "av1") => Some(recorded("av1", AV1)),
         ("video", "vp8") => Some(recorded("vp8", VP8)),
         ("video", "i420" | "*") => each(&|index| {
             let bytes = levada_plugin::picture::i420_bytes(width, height).unwrap_or(0);
             let pixels = (0..bytes).map(|at| (at as i64 * 7 + index * 3) as u8);
             (Format::video("i420", width, height), pixels.collect())
         }),
+        ("video", layout) if Layout::of(&Format::video(layout, width, height)).is_some() => {
+            each(&|index| {
+                let format = Format::video(layout, width, height);
+                let bytes = Layout::of(&format).and_then(|l| l.bytes(width, height).ok());
+                let pixels = (0..bytes.unwrap_or(0)).map(|at| (at as i64 * 7 + index * 3) as u8);
+                (format, pixels.collect())
+            })
+        }
         ("data", _) => each(&|_| (Format::data("text/plain"), b"hello".to_vec())),
         _ => sample(registry)
             .iter()
