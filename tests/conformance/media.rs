@@ -138,7 +138,7 @@ fn recorded(encoding: &str, file: &[u8]) -> Vec<Unit> {
     let count = payloads.len();
     let units = payloads.into_iter().cycle().take(FRAMES as usize);
     let units = (0..).zip(units).map(|(index, payload)| Unit {
-        key: index as usize % count == 0,
+        key: (index as usize).is_multiple_of(count),
         ..unit(Format::video(encoding, 35, 29), payload, index)
     });
     units.collect()
