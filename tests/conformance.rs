@@ -28,7 +28,10 @@ use serde_json::Value;
 use stand::{Notes, Params, Step, side};
 
 /// Names that a node is offered for its file: one to write, or the picture that is there.
-const FILES: [&str; 5] = ["out.mp4", "out.jpg", "out.png", "out.wav", PICTURE];
+const FILES: [&str; 10] = [
+    "out.mp4", "out.webm", "out.mkv", "out.ogg", "out.wav", "out.y4m", "out.ivf", "out.jpg",
+    "out.png", PICTURE,
+];
 const PICTURE: &str = "in.png";
 
 /// Serves as the child in which a plugin file is tried.
@@ -99,6 +102,67 @@ fn registry() -> Registry {
     registry
 }
 
+/// A way in which a type is used: what it is given for its paths, where it has some, and what its inputs take then. An input
+/// that cannot be linked then is not among its ports.
+struct Use {
+    info: TypeInfo,
+    names: Vec<&'static str>,
+}
+
+/// The ways in which a type is used: one, or those that the name of its file leads to.
+fn uses(registry: &Registry, info: &TypeInfo) -> Vec<Use> {
+    let inputs: Vec<usize> = side(info, Direction::Input).collect();
+    let has_path = info.params.iter().any(|p| p.kind == ParamKind::Path);
+    if inputs.is_empty() || !has_path {
+        return vec![Use {
+            info: info.clone(),
+            names: FILES.to_vec(),
+        }];
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join(PICTURE), media::PNG).expect("a file");
+    let mut uses: Vec<Use> = vec![];
+    for name in FILES {
+        let params = params(info, folder.path(), name);
+        let mut used = info.clone();
+        for port in inputs.iter().rev() {
+            match stand::takes(registry, info, &params, *port) {
+                Some(formats) => used.ports[*port].formats = formats,
+                None => {
+                    used.ports.remove(*port);
+                }
+            }
+        }
+        if side(&used, Direction::Input).next().is_none() {
+            continue;
+        }
+        match uses.iter_mut().find(|it| it.info == used) {
+            Some(alike) => alike.names.push(name),
+            None => uses.push(Use {
+                info: used,
+                names: vec![name],
+            }),
+        }
+    }
+    assert!(
+        !uses.is_empty(),
+        "{}: no name is one for its file",
+        info.name
+    );
+    uses
+}
+
+/// Checks every type that runs alone, in every way in which it is used.
+fn check_uses(registry: &Registry, checks: impl Fn(&Use) -> Result<(), String>) {
+    check(registry, runs_alone, |node_type| {
+        for used in uses(registry, node_type.info()) {
+            checks(&used)
+                .map_err(|why| format!("{} as {:?}: {why}", used.info.name, used.names))?;
+        }
+        Ok(())
+    });
+}
+
 /// Checks every type, and tells all faults at once.
 fn check(
     registry: &Registry,
@@ -147,7 +211,7 @@ fn at_all_inputs(info: &TypeInfo, script: impl Fn(usize) -> Vec<Step>) -> Vec<(u
 /// Runs a node, with a file of its own where it writes one.
 fn run(
     registry: &Registry,
-    info: &TypeInfo,
+    used: &Use,
     scripts: &[(usize, Vec<Step>)],
     outputs: bool,
     seed: u64,
@@ -155,7 +219,8 @@ fn run(
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     std::fs::write(folder.path().join(PICTURE), media::PNG).map_err(|error| error.to_string())?;
     let mut said = String::new();
-    for name in FILES {
+    let info = &used.info;
+    for name in &used.names {
         let params = params(info, folder.path(), name);
         match stand::run(registry, info, &params, scripts, outputs, seed) {
             // Perhaps it writes files of another kind.
@@ -353,13 +418,13 @@ fn a_type_of_a_peer_says_that_it_has_none() {
 #[test]
 fn every_type_that_is_given_nothing_ends_well() {
     let registry = registry();
-    check(&registry, runs_alone, |node_type| {
-        let info = node_type.info();
+    check_uses(&registry, |used| {
+        let info = &used.info;
         for outputs in [true, false] {
             let scripts = at_all_inputs(info, |_| vec![]);
             // A source needs a link, or nothing runs.
             if outputs || !scripts.is_empty() {
-                let (ended, notes) = run(&registry, info, &scripts, outputs, 2)?;
+                let (ended, notes) = run(&registry, used, &scripts, outputs, 2)?;
                 ended_well(info, &ended, &notes)?;
             }
         }
@@ -370,8 +435,8 @@ fn every_type_that_is_given_nothing_ends_well() {
 #[test]
 fn every_type_takes_what_it_accepts_and_gives_back_every_buffer() {
     let registry = registry();
-    check(&registry, runs_alone, |node_type| {
-        let info = node_type.info();
+    check_uses(&registry, |used| {
+        let info = &used.info;
         let inputs: Vec<usize> = side(info, Direction::Input).collect();
         let accepted: Result<Vec<_>, _> = inputs
             .iter()
@@ -387,7 +452,7 @@ fn every_type_takes_what_it_accepts_and_gives_back_every_buffer() {
                 .map(|(port, all)| (*port, media::script(&all[round % all.len()])))
                 .collect();
             for (seed, outputs) in [(3, true), (4, true), (5, inputs.is_empty())] {
-                let (ended, notes) = run(&registry, info, &scripts, outputs, seed)?;
+                let (ended, notes) = run(&registry, used, &scripts, outputs, seed)?;
                 ended_well(info, &ended, &notes)?;
                 let fed = scripts.iter().map(|(_, s)| s.len() as u64).sum::<u64>();
                 let node = ended.report.nodes.iter().find(|n| n.name == "node");
@@ -407,8 +472,8 @@ fn every_type_takes_what_it_accepts_and_gives_back_every_buffer() {
 #[test]
 fn every_type_lets_pass_the_events_that_it_does_not_know() {
     let registry = registry();
-    check(&registry, runs_alone, |node_type| {
-        let info = node_type.info();
+    check_uses(&registry, |used| {
+        let info = &used.info;
         let gap = Event {
             kind: event::kind::GAP,
             stream: event::ALL_STREAMS,
@@ -426,7 +491,7 @@ fn every_type_lets_pass_the_events_that_it_does_not_know() {
             script.insert(9, Step::Event(flush));
             scripts.push((*port, script));
         }
-        let (ended, notes) = run(&registry, info, &scripts, true, 6)?;
+        let (ended, notes) = run(&registry, used, &scripts, true, 6)?;
         ended_well(info, &ended, &notes)?;
         if inputs.is_empty() || !notes.in_time {
             return Ok(());
@@ -447,8 +512,8 @@ fn every_type_lets_pass_the_events_that_it_does_not_know() {
 #[test]
 fn no_type_panics_or_keeps_a_buffer_whatever_it_is_given() {
     let registry = registry();
-    check(&registry, runs_alone, |node_type| {
-        let info = node_type.info();
+    check_uses(&registry, |used| {
+        let info = &used.info;
         let inputs: Vec<usize> = side(info, Direction::Input).collect();
         // What the others are given is in order.
         let good: Result<Vec<_>, String> = inputs
@@ -464,7 +529,7 @@ fn no_type_panics_or_keeps_a_buffer_whatever_it_is_given() {
             for (index, units) in hostile.iter().enumerate() {
                 let mut scripts = good.clone();
                 scripts[at].1 = media::script(units);
-                let (ended, notes) = run(&registry, info, &scripts, true, 7)?;
+                let (ended, notes) = run(&registry, used, &scripts, true, 7)?;
                 books_balance(&ended, &notes)
                     .map_err(|why| format!("{} script {index}: {why}", info.ports[*port].name))?;
             }

@@ -66,6 +66,18 @@ fn sound(rate: u32, channels: u32, index: i64) -> impl Iterator<Item = f32> {
     })
 }
 
+/// The frames of an IVF file: each behind its length and time, in 12 bytes.
+fn ivf(file: &[u8]) -> Vec<&[u8]> {
+    let mut rest = &file[32..];
+    let mut frames = vec![];
+    while let [a, b, c, d, _, _, _, _, _, _, _, _, body @ ..] = rest {
+        let (frame, left) = body.split_at(u32::from_le_bytes([*a, *b, *c, *d]) as usize);
+        frames.push(frame);
+        rest = left;
+    }
+    frames
+}
+
 /// Frames of the encoding, if there are any to give.
 fn frames(registry: &Registry, media: &str, encoding: &str, keys: &str) -> Option<Vec<Unit>> {
     let (rate, channels) = (value(keys, "rate", 48_000), value(keys, "channels", 2));
@@ -89,6 +101,22 @@ fn frames(registry: &Registry, media: &str, encoding: &str, keys: &str) -> Optio
         }),
         // Silence in a packet of 20 ms (RFC 6716, 3.1).
         ("audio", "opus") => each(&|_| (Format::audio("opus", 48_000, 2), vec![0xfc, 0xff, 0xfe])),
+        // Silence, or nearly (ITU-T G.711).
+        ("audio", "pcmu" | "pcma") => each(&|_| {
+            let silence = if encoding == "pcmu" { 0xff } else { 0xd5 };
+            (Format::audio(encoding, 8_000, 1), vec![silence; 160])
+        }),
+        ("video", "vp8") => {
+            // Ten pictures in an IVF file, over and over; the first and the sixth are keyframes.
+            let pictures = ivf(VP8);
+            let units = (0..FRAMES)
+                .zip(pictures.iter().cycle())
+                .map(|(index, picture)| Unit {
+                    key: picture[0] & 1 == 0,
+                    ..unit(Format::video("vp8", 64, 64), picture.to_vec(), index)
+                });
+            Some(units.collect())
+        }
         // Silence at 128 kbit/s and 44.1 kHz, mono (ISO 11172-3, 2.4.1).
         ("audio", "mp3") => each(&|_| {
             let mut packet = vec![0; 417];

@@ -15,7 +15,7 @@ use std::{
 
 use levada::engine::{
     Ended, EngineConfig, VirtualEngine,
-    graph::{Convert, Direction, GraphBuilder, ParamValue, Plan, TypeInfo},
+    graph::{Catalog, Convert, Direction, GraphBuilder, ParamValue, Plan, TypeInfo},
     plugin::Registry,
 };
 use levada_plugin::prelude::*;
@@ -233,6 +233,20 @@ pub type Params = Vec<(String, ParamValue)>;
 pub fn side(info: &TypeInfo, side: Direction) -> impl Iterator<Item = usize> + '_ {
     let ports = info.ports.iter().enumerate();
     ports.filter_map(move |(at, port)| (port.direction == side).then_some(at))
+}
+
+/// What an input of a type takes with these params; `None` when it cannot be linked then.
+pub fn takes(
+    registry: &Registry,
+    info: &TypeInfo,
+    params: &Params,
+    port: usize,
+) -> Option<Vec<String>> {
+    let (plan, run) = plan(registry, info, params, &[(port, vec![])], false).ok()?;
+    notes().remove(&run);
+    let node = plan.graph().nodes.iter().find(|n| n.name == "node")?;
+    let said = registry.port_formats(node, port).ok()?;
+    Some(said.unwrap_or_else(|| info.ports[port].formats.clone()))
 }
 
 /// A graph of one node, `node`, with `scripts` at the inputs that they name and sinks at its outputs, if those are

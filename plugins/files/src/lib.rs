@@ -1,7 +1,7 @@
 //! Media files: `file-source` plays them, `file-sink` records them.
 //!
-//! `source` has the node; each kind of file is a `Demuxer` that hands out one unit of a track after
-//! the other, in the order of their decoding. MP4 is read by the crate `shiguredo_mp4`: it needs no other, does no I/O
+//! `source` has the one node; each kind of file is a `Demuxer` that hands out one unit of a track after
+//! the other, in the order of their decoding. `sink` has the other; each kind of file is a `Writer`. MP4 is read and written by the crate `shiguredo_mp4`: it needs no other, does no I/O
 //! itself, so that no more than the movie's tables and one unit are in memory, and checks those tables against each other
 //! before it believes them.
 //!
@@ -10,10 +10,17 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod ebml;
+mod ogg;
+mod opus;
 mod sink;
 mod source;
 
 use levada_plugin::{Builtin, Plugin};
+
+/// For tests that run one node alone.
+#[doc(hidden)]
+pub use {sink::FileSink, source::FileSource};
 
 /// Describes the plugin.
 #[must_use]

@@ -1,4 +1,5 @@
-//! From a stream's format, and its first unit, to the description of an MP4 track.
+//! From a stream's format, and its first unit, to the description of a track, which MP4 and Matroska share, and how its
+//! units become what lies in the file.
 
 use std::num::NonZeroU32;
 
@@ -6,9 +7,11 @@ use levada_plugin::prelude::*;
 use shiguredo_mp4::{
     FixedPointNumber, Uint,
     bitstream::{
+        av1::{self, Av1ObuParseContext, Av1ObuType, Av1SampleEntryConfig},
         h264::{self, H264SampleEntryConfig, LengthSize},
         opus::{self, ChannelCount, OpusSampleEntryConfig},
         vp8::{self, Vp8SampleEntryConfig},
+        vp9::{self, Vp9FrameSize, Vp9SampleEntryConfig},
     },
     boxes::{AudioSampleEntryFields, EsdsBox, Mp4aBox, SampleEntry},
     descriptors::{DecoderConfigDescriptor, DecoderSpecificInfo, EsDescriptor, SlConfigDescriptor},
@@ -24,6 +27,38 @@ pub(super) enum Coding {
     AsItIs,
     /// Start codes become lengths.
     AnnexB,
+    /// AV1, whose temporal delimiters stay away.
+    Obus,
+}
+
+impl Coding {
+    /// Appends a unit as the file holds it; `false`, and nothing of use is appended, when it is malformed.
+    pub fn append(self, unit: &[u8], to: &mut Vec<u8>) -> bool {
+        match self {
+            Coding::AsItIs => to.extend_from_slice(unit),
+            Coding::AnnexB => {
+                let Ok(nals) = h264::parse_annexb_nal_units(unit) else {
+                    return false;
+                };
+                for nal in nals {
+                    let len = u32::try_from(nal.data.len()).unwrap_or(u32::MAX);
+                    to.extend_from_slice(&len.to_be_bytes());
+                    to.extend_from_slice(nal.data);
+                }
+            }
+            Coding::Obus => {
+                let Ok(obus) = av1::parse_obus(unit, Av1ObuParseContext::Sample) else {
+                    return false;
+                };
+                for obu in obus {
+                    if obu.obu_type != Av1ObuType::TemporalDelimiter {
+                        to.extend_from_slice(obu.obu);
+                    }
+                }
+            }
+        }
+        true
+    }
 }
 
 /// What a track's description needs.
@@ -44,8 +79,10 @@ pub(super) fn describe(format: &Format, unit: &[u8]) -> Result<Option<Descriptio
         (Media::Audio { rate, channels }, "aac") => aac(rate, channels, &format.config).map(Some),
         (Media::Video { .. }, "h264") => Ok(h264(unit)),
         (Media::Video { .. }, "vp8") => Ok(vp8(unit)),
+        (Media::Video { .. }, "vp9") => Ok(vp9(unit)),
+        (Media::Video { .. }, "av1") => Ok(av1(unit)),
         _ => Err(Error::new(format_args!(
-            "{format:?} is not recorded; Opus, AAC, H.264 and VP8 are"
+            "{format:?} is not recorded; Opus, AAC, H.264, VP8, VP9 and AV1 are"
         ))),
     }
 }
@@ -145,5 +182,54 @@ fn vp8(unit: &[u8]) -> Option<Description> {
         entry: SampleEntry::Vp08(vp8::build_vp08_box(&config)),
         scale: VIDEO_SCALE,
         coding: Coding::AsItIs,
+    })
+}
+
+/// Needs a keyframe, which says its size.
+fn vp9(unit: &[u8]) -> Option<Description> {
+    let header = vp9::parse_frame_header(unit).ok()?;
+    let (width, height) = vp9_size(unit)?;
+    let config = Vp9SampleEntryConfig {
+        level: Vp9SampleEntryConfig::LEVEL_UNDEFINED,
+        colour_primaries: Vp9SampleEntryConfig::COLOUR_PRIMARIES_BT709,
+        transfer_characteristics: Vp9SampleEntryConfig::TRANSFER_CHARACTERISTICS_BT709,
+        matrix_coefficients: Vp9SampleEntryConfig::MATRIX_COEFFICIENTS_BT709,
+        width,
+        height,
+    };
+    Some(Description {
+        entry: SampleEntry::Vp09(vp9::build_vp09_box(&header, &config).ok()?),
+        scale: VIDEO_SCALE,
+        coding: Coding::AsItIs,
+    })
+}
+
+/// The size that a keyframe of VP9 states.
+pub(super) fn vp9_size(unit: &[u8]) -> Option<(u16, u16)> {
+    match vp9::parse_frame_header(unit).ok()?.frame_size {
+        Vp9FrameSize::Resolved { width, height } => {
+            Some((width.try_into().ok()?, height.try_into().ok()?))
+        }
+        _ => None,
+    }
+}
+
+/// Needs a unit with a sequence header.
+fn av1(unit: &[u8]) -> Option<Description> {
+    let obus = av1::parse_obus(unit, Av1ObuParseContext::Sample).ok()?;
+    let sequence = obus
+        .iter()
+        .find(|obu| obu.obu_type == Av1ObuType::SequenceHeader)?;
+    let header = av1::parse_sequence_header(sequence.payload).ok()?;
+    let config = Av1SampleEntryConfig {
+        initial_presentation_delay_minus_one: None,
+    };
+    // Only a header that states its own length can stand in the description.
+    let entry = av1::build_av01_box(&header, sequence.obu, &config)
+        .or_else(|_| av1::build_av01_box(&header, &[], &config));
+    Some(Description {
+        entry: SampleEntry::Av01(entry.ok()?),
+        scale: VIDEO_SCALE,
+        coding: Coding::Obus,
     })
 }

@@ -1,40 +1,93 @@
 //! `file-sink`: records into a file.
 //!
-//! MP4 in fragments of about a second (ISO/IEC 14496-12, 8.8): what has been written can be played up to its last fragment at
-//! any time, so a crash loses at most the second that was in memory. The file is written beside its place, with `.part`
-//! behind its name, and takes its place when the recording ends in order.
+//! The path's ending says what kind of file it is (`container`). MP4, WebM and Matroska are written in pieces of about a
+//! second, Ogg in pages of as much, the others unit by unit, so a crash loses at most the second that was in memory: what has
+//! been written can be played at any time. The file is written beside its place, with `.part` behind its name, and takes its place
+//! when the recording ends in order.
+//!
+//! Files that have times (`mp4`, `matroska`, `ivf`) keep those of the units. In the others a unit's place is its time, so
+//! holes are filled and what comes too late is left out (`pace`).
 
+mod container;
+mod disk;
 mod entry;
-mod fragments;
+mod ivf;
+mod matroska;
+mod mp4;
+mod ogg;
+mod only;
+mod pace;
 #[cfg(test)]
 mod tests;
-mod track;
+#[cfg(test)]
+mod tests_of_others;
+mod wav;
+mod y4m;
 
 use std::{fs, io, path::PathBuf};
 
 use levada_plugin::prelude::*;
 use tracing::{info, warn};
 
-use fragments::Fragments;
+use container::Container;
+use disk::{Disk, with_remedy};
 
 /// Number of the port for sound.
 const AUDIO: usize = 0;
 /// Number of the port for pictures.
 const VIDEO: usize = 1;
 
-/// Records sound and pictures, coded as they are, into an MP4 file.
+/// A file that is being written.
+trait Writer: Send {
+    /// Takes a unit of a port. What cannot be placed is dropped, and counted.
+    ///
+    /// # Errors
+    /// When it is of a kind that the file does not hold, or the file cannot be written.
+    fn take(&mut self, port: usize, frame: &Frame, ctx: &Context) -> Result;
+
+    /// Writes what waits, and sees that all of it is on the disk; `false` when nothing was recorded.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    fn finish(&mut self) -> Result<bool>;
+}
+
+/// When a unit is to be decoded, in ns.
+fn decoding_time(frame: &Frame) -> i64 {
+    frame
+        .pts()
+        .saturating_add(i64::from(frame.dts_delta_us()) * 1000)
+}
+
+/// Records sound and pictures into a file, whose ending says what kind of file it is.
 ///
-/// **Inputs** `audio`: `audio/opus` or `audio/aac`; `video`: `video/h264` or `video/vp8`; one stream each. **Outputs** none.
-/// **Params** `path`: the file, which ends in `.mp4`; `overwrite`: whether a file that is there already may be replaced.
-/// Pictures before the first keyframe are dropped, and counted. A track that has brought nothing when two seconds of the
-/// other one have waited for two seconds is left out. What stands in the file when it breaks off can be played, under the name with
+/// **Inputs** `audio`, `video`: one stream each, and what the kind of file holds.
+///
+/// | ending | `audio` | `video` |
+/// |---|---|---|
+/// | `.mp4` | `opus`, `aac` | `h264`, `vp8`, `vp9`, `av1` |
+/// | `.webm` | `opus` | `vp8`, `vp9`, `av1` |
+/// | `.mkv` | `opus`, `aac` | `h264`, `vp8`, `vp9`, `av1` |
+/// | `.ogg`, `.opus` | `opus`, of one or two channels | |
+/// | `.wav` | `f32`, `pcmu`, `pcma` | |
+/// | `.y4m` | | `i420` |
+/// | `.ivf` | | `vp8`, `vp9`, `av1` |
+///
+/// **Outputs** none. **Params** `path`: the file; `overwrite`: whether a file that is there already may be replaced;
+/// `samples`: what `f32` becomes in a `.wav`; `fps`: pictures a second of a `.y4m`, 0 for what the first one says it lasts, or
+/// 30. Pictures before the first keyframe are dropped, and counted. A track that has brought nothing when two seconds of the
+/// other one have waited for two seconds is left out. Files without times of their own (`.ogg`, `.wav`, `.y4m`) have holes
+/// filled: with silence, or the last picture. What stands in the file when it breaks off can be played, under the name with
 /// `.part`. **Example** `tape = { type = "file-sink", params = { path = "call-{session}.mp4" } }`.
 pub struct FileSink {
     path: PathBuf,
     part: PathBuf,
     overwrite: bool,
+    container: Container,
+    samples: wav::Samples,
+    fps: f64,
     /// `None` before the start and after the end.
-    file: Option<Fragments>,
+    file: Option<Box<dyn Writer>>,
     linked: [bool; 2],
     /// From where to where it has been recorded, in ns.
     span: Option<(i64, i64)>,
@@ -54,64 +107,50 @@ impl FileSink {
         ctx.progress(end.saturating_sub(first), None);
     }
 
-    fn error(&self, what: &str, cause: &io::Error) -> Error {
-        let (part, cause) = (self.part.display(), unwritable(cause));
+    fn error(&self, what: &str, cause: io::Error) -> Error {
+        let (part, cause) = (self.part.display(), with_remedy(cause));
         Error::new(format_args!("\"{part}\" {what}: {cause}"))
     }
 }
 
-/// Why a file cannot be written, and what to do about it.
-fn unwritable(cause: &io::Error) -> Error {
-    let remedy = match cause.kind() {
-        io::ErrorKind::NotFound => "make its folder, or choose another path",
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            "choose a folder that this program may write to"
-        }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "make room, or choose another disk; what was written can be played up to its last second"
-        }
-        _ => "choose another path",
-    };
-    Error::new(format_args!("{cause}; {remedy}"))
-}
-
 impl Node for FileSink {
     const NAME: &'static str = "file-sink";
-    const SUMMARY: &'static str = "Records into an MP4 file";
+    const SUMMARY: &'static str = "Records into MP4, WebM, Matroska, Ogg, WAVE, Y4M or IVF";
     const PORTS: &'static [Port] = &[
         Port::optional_input("audio")
-            .formats("audio/opus audio/aac")
+            .formats("audio/opus audio/aac audio/f32 audio/pcmu audio/pcma")
             .read_only(),
         Port::optional_input("video")
-            .formats("video/h264 video/vp8")
+            .formats("video/h264 video/vp8 video/vp9 video/av1 video/i420")
             .read_only(),
     ];
     const PARAMS: &'static [Param] = &[
         Param::path("path")
             .required()
-            .help("The file; it ends in .mp4"),
+            .help("The file; its ending says its kind: .mp4, .webm, .mkv, .ogg, .opus, .wav, .y4m or .ivf"),
         Param::bool("overwrite", false).help("Replace a file that is there already"),
+        Param::choice("samples", "s16 s24 f32", "s16").help("What raw sound becomes in a .wav"),
+        Param::float("fps", 0.0).range(0.0, 1000.0).help(
+            "Pictures a second of a .y4m; 0 is what the first picture says it lasts, or else 30",
+        ),
     ];
     const COST: Cost = Cost::Blocking;
     const LATENCY_NS: u64 = 1_000_000_000;
+    const OFFERS: Option<Offers> = Some(container::offers);
 
     fn create(config: &Config) -> Result<Self> {
         let path = PathBuf::from(config.text("path")?);
-        let extension = path
-            .extension()
-            .and_then(|e| e.to_str())
-            .unwrap_or_default();
-        if !extension.eq_ignore_ascii_case("mp4") {
-            return Err(Error::new(format_args!(
-                "path = \"{}\": file-sink writes MP4; give the file a name that ends in .mp4",
-                path.display()
-            )));
-        }
+        let container = Container::of(&path)?;
         let linked = [config.is_linked(AUDIO), config.is_linked(VIDEO)];
         if linked == [false; 2] {
             return Err(Error::new(
                 "neither audio nor video is linked; link one of them",
             ));
+        }
+        for port in [AUDIO, VIDEO] {
+            if linked[port] {
+                Container::accepted(&path, port)?;
+            }
         }
         let mut part = path.clone().into_os_string();
         part.push(".part");
@@ -119,6 +158,9 @@ impl Node for FileSink {
             part: part.into(),
             path,
             overwrite: config.bool("overwrite")?,
+            container,
+            samples: wav::Samples::named(config.text("samples")?),
+            fps: config.float("fps")?,
             file: None,
             linked,
             span: None,
@@ -132,8 +174,16 @@ impl Node for FileSink {
                 self.path.display()
             )));
         }
-        let file = fs::File::create(&self.part).map_err(|e| self.error("cannot be created", &e))?;
-        self.file = Some(Fragments::new(file, self.linked));
+        let file = Disk::create(&self.part).map_err(|e| self.error("cannot be created", e))?;
+        self.file = Some(match self.container {
+            Container::Mp4 => Box::new(mp4::Fragments::new(file, self.linked)),
+            Container::Webm => Box::new(matroska::Matroska::new(file, self.linked, "webm")),
+            Container::Matroska => Box::new(matroska::Matroska::new(file, self.linked, "matroska")),
+            Container::Ogg => Box::new(ogg::OggOpus::new(file)),
+            Container::Wav => Box::new(wav::Wav::new(file, self.samples)),
+            Container::Y4m => Box::new(y4m::Y4m::new(file, self.fps)),
+            Container::Ivf => Box::new(ivf::Ivf::new(file)),
+        });
         Ok(())
     }
 
@@ -154,7 +204,7 @@ impl Node for FileSink {
     }
 
     fn drain(&mut self, _ctx: &mut Context) -> Result {
-        let Some(file) = self.file.take() else {
+        let Some(mut file) = self.file.take() else {
             return Ok(());
         };
         if !file
@@ -162,10 +212,11 @@ impl Node for FileSink {
             .map_err(|cause| Error::new(format_args!("\"{}\": {cause}", self.part.display())))?
         {
             warn!(path = %self.path.display(), "nothing was recorded, so there is no file");
-            return fs::remove_file(&self.part).map_err(|e| self.error("cannot be removed", &e));
+            return fs::remove_file(&self.part).map_err(|e| self.error("cannot be removed", e));
         }
+        drop(file);
         fs::rename(&self.part, &self.path)
-            .map_err(|e| self.error("cannot be given its name", &e))?;
+            .map_err(|e| self.error("cannot be given its name", e))?;
         info!(path = %self.path.display(), "recorded");
         Ok(())
     }

@@ -4,7 +4,8 @@
 //! 5.3). Annex B has start codes in front and parameter sets in the stream. Where lengths have 4 bytes, as nearly always, a
 //! start code takes their place and nothing moves.
 
-use levada_plugin::{Host, Loan, Result};
+use levada_plugin::{Format, Host, Loan, Result};
+use shiguredo_mp4::boxes::AvccBox;
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 
@@ -30,6 +31,18 @@ impl Avc {
             length_bytes,
             parameters,
         }
+    }
+
+    /// The format of a track with this description, and how its units are framed.
+    pub fn described(avcc: &AvccBox, width: u32, height: u32) -> (Format, Avc) {
+        let (profile, constraints, level) = (
+            avcc.avc_profile_indication,
+            avcc.profile_compatibility,
+            avcc.avc_level_indication,
+        );
+        let sets = avcc.sps_list.iter().chain(&avcc.pps_list);
+        let avc = Avc::new(usize::from(avcc.length_size_minus_one.get()) + 1, sets);
+        (h264(profile, constraints, level, width, height), avc)
     }
 
     /// Reads a unit of `len` bytes and makes it Annex B, behind the parameter sets when it is a keyframe.
@@ -74,6 +87,13 @@ impl Avc {
         host.copied(size);
         Ok(Ok(loan))
     }
+}
+
+/// The format of H.264, with its profile and level as SDP has them (RFC 6184, 8.1).
+pub(super) fn h264(profile: u8, constraints: u8, level: u8, width: u32, height: u32) -> Format {
+    let config =
+        format!("packetization-mode=1;profile-level-id={profile:02x}{constraints:02x}{level:02x}");
+    Format::video("h264", width, height).with_config(config)
 }
 
 /// Puts start codes where lengths of 4 bytes are.

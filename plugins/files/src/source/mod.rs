@@ -7,12 +7,16 @@
 //! *Pace.* One unit is read ahead. With `pace = "real"` it waits for its decoding time on the host's clock; with `"fast"` it
 //! goes at once. Either way a tick, and with it the file, waits until the links have room.
 
+mod annexb;
 mod bytes;
 mod h264;
 mod ivf;
+mod matroska;
 mod mp4;
 mod offers;
 mod ogg;
+mod order;
+mod pcm;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -31,6 +35,8 @@ const AUDIO: usize = 0;
 const VIDEO: usize = 1;
 /// The largest unit, in bytes.
 const MAX_UNIT: u64 = 16 << 20;
+/// Tracks that are not played and named in an error, at most.
+const MAX_OTHERS: usize = 16;
 /// How much a track may lack at the end of a pass before the next one counts as a jump for it.
 const SEAM_NS: i64 = 1_000_000;
 
@@ -65,6 +71,12 @@ pub(crate) trait Demuxer: Send {
         None
     }
 
+    /// The tracks that would be for that port and are not played, and what they hold.
+    fn not_played(&self, port: usize) -> Vec<String> {
+        let _ = port;
+        vec![]
+    }
+
     /// Goes to where decoding can begin at or before `at_ns`; that place becomes time 0.
     ///
     /// # Errors
@@ -78,14 +90,25 @@ pub(crate) trait Demuxer: Send {
     fn next(&mut self, host: &Host) -> Result<Option<Unit>>;
 }
 
-/// Plays a media file: MP4 with H.264, VP8, VP9, AV1, AAC, MP3 or Opus in it, Ogg with Opus, IVF with VP8, VP9 or AV1, WAVE,
-/// and Y4M.
+/// Plays a media file, by what it begins with, not by its name.
+///
+/// | kind | sound | pictures |
+/// |---|---|---|
+/// | MP4, whole or in fragments | AAC, MP3, Opus | H.264, VP8, VP9, AV1 |
+/// | Matroska, WebM | AAC, MP3, Opus, samples | H.264, VP8, VP9, AV1 |
+/// | Ogg | Opus | |
+/// | WAVE, RF64 | samples, G.711 | |
+/// | Y4M | | raw, 8 bits in 4:2:0 |
+/// | IVF | | VP8, VP9, AV1 |
+/// | raw H.264 (Annex B) | | H.264 |
 ///
 /// **Inputs** none. **Outputs** `audio`, `video`: what the first track of each kind holds, one unit a frame, as it is coded
-/// in the file: samples as `audio/f32` in blocks of 20 ms, pictures as `video/i420`, H.264 as Annex B with its parameter sets in front of each keyframe, AAC with its AudioSpecificConfig in
+/// in the file: samples as `audio/f32` and G.711 in blocks of 20 ms, pictures as `video/i420`, H.264 as Annex B with its
+/// parameter sets in front of each keyframe, AAC with its AudioSpecificConfig in
 /// the format. A port that is not linked is not read. **Params** `path`, relative to the graph file; `pace`: `real`
 /// plays at the speed of the clock, `fast` as links take it; `loop`: begins again at the end, on one timeline; `start`:
-/// seconds into the file, of which the last keyframe at or before is taken and becomes time 0.
+/// seconds into the file, of which the last keyframe at or before is taken and becomes time 0; `fps`: pictures a second of
+/// raw H.264 whose parameter sets do not say it.
 ///
 /// The first edit of a track's edit list is honoured, and a pause in front of it; further ones are
 /// ignored, with a line in the log, and so is an edit's end, without one. Sound that begins before the edit is left out; pictures that are only decoded for the
@@ -131,7 +154,7 @@ impl FileSource {
             ));
         }
         for (short, end) in self.short.iter_mut().zip(&mut self.ends) {
-            *short = end.take().map_or(0, |end| length - end);
+            *short = end.take().map_or(0, |end| length.saturating_sub(end));
         }
         self.base = self.base.saturating_add(length);
         self.file.begin(self.start_ns)?;
@@ -146,7 +169,8 @@ impl FileSource {
         let port = unit.port;
         let end = &mut self.ends[port];
         // The first of a pass, behind a hole.
-        let is_jump = end.is_none() && std::mem::take(&mut self.short[port]) + unit.pts > SEAM_NS;
+        let short = std::mem::take(&mut self.short[port]);
+        let is_jump = end.is_none() && short.saturating_add(unit.pts) > SEAM_NS;
         let is_jump = is_jump && self.base > 0;
         *end = Some(end.map_or(unit.end, |end| end.max(unit.end)));
         let kind = if port == AUDIO {
@@ -162,7 +186,7 @@ impl FileSource {
         if is_jump {
             bits |= flags::DISCONTINUITY;
         }
-        let us = |ns: i64| (ns + ns.signum() * 500) / 1000;
+        let us = |ns: i64| ns.saturating_add(ns.signum() * 500) / 1000;
         let lead = us(unit.dts.saturating_sub(unit.pts));
         let mut frame = Frame::new(kind, unit.payload)
             .with_pts(self.base.saturating_add(unit.pts))
@@ -183,7 +207,8 @@ impl Node for FileSource {
     const NAME: &'static str = "file-source";
     const SUMMARY: &'static str = "Plays a media file";
     const PORTS: &'static [Port] = &[
-        Port::output("audio").formats("audio/aac audio/opus audio/mp3 audio/f32"),
+        Port::output("audio")
+            .formats("audio/aac audio/opus audio/mp3 audio/f32 audio/pcmu audio/pcma"),
         Port::output("video").formats("video/h264 video/vp8 video/vp9 video/av1 video/i420"),
     ];
     const PARAMS: &'static [Param] = &[
@@ -197,6 +222,9 @@ impl Node for FileSource {
             .range(0.0, 1e6)
             .unit("s")
             .help("Where in the file to begin, at the last keyframe up to there"),
+        Param::float("fps", 0.0)
+            .range(0.0, 1000.0)
+            .help("Pictures a second of raw H.264 that does not say it itself"),
     ];
     const COST: Cost = Cost::Blocking;
     const OFFERS: Option<Offers> = Some(offers::offers);
@@ -204,10 +232,10 @@ impl Node for FileSource {
     fn create(config: &Config) -> Result<Self> {
         let path = config.text("path")?;
         let wanted = [config.is_linked(AUDIO), config.is_linked(VIDEO)];
-        let mut file = open(path, wanted)?;
+        let mut file = open(path, wanted, config.float("fps")?)?;
         for port in [AUDIO, VIDEO] {
             if wanted[port] && !file.has(port) {
-                return Err(missing(path, port));
+                return Err(missing(path, port, file.as_ref()));
             }
         }
         // The range above keeps it far inside its type.
@@ -279,33 +307,61 @@ impl Node for FileSource {
     }
 }
 
-fn missing(path: &str, port: usize) -> Error {
-    let (what, name) = match port {
-        AUDIO => ("sound", "audio"),
-        _ => ("pictures", "video"),
+/// Those of a port.
+fn of_port(others: &[(usize, String)], port: usize) -> Vec<String> {
+    let of_port = others.iter().filter(|(of, _)| *of == port);
+    of_port.map(|(_, what)| what.clone()).collect()
+}
+
+/// That a file has nothing for a port.
+fn missing(path: &str, port: usize, file: &dyn Demuxer) -> Error {
+    let (what, name, played) = match port {
+        AUDIO => (
+            "sound",
+            "audio",
+            "AAC, MP3, Opus, G.711 and raw samples are",
+        ),
+        _ => (
+            "pictures",
+            "video",
+            "H.264, VP8, VP9, AV1 and raw pictures of 8 bits in 4:2:0 are",
+        ),
     };
+    let others = file.not_played(port);
+    if others.is_empty() {
+        return Error::new(format_args!(
+            "\"{path}\" has no {what} that can be played; remove the link from port \"{name}\", or choose another file"
+        ));
+    }
     Error::new(format_args!(
-        "\"{path}\" has no {what} that can be played; remove the link from port \"{name}\", or choose another file"
+        "\"{path}\" has no {what} that can be played: {}, which is not played, and {played}; convert the file, remove the link from port \"{name}\", or choose another file",
+        others.join(", ")
     ))
 }
 
 /// Opens a file by what it begins with, to read the tracks of the ports that are wanted.
-fn open(path: &str, wanted: [bool; 2]) -> Result<Box<dyn Demuxer>> {
+fn open(path: &str, wanted: [bool; 2], fps: f64) -> Result<Box<dyn Demuxer>> {
     let mut source = Source::open(path)?;
     let mut head = [0; 12];
     let head = source.peek(&mut head)?;
     match head {
         [_, _, _, _, b'f', b't', b'y', b'p', ..] => mp4::Movie::open(source, wanted),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E'] => {
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E']
+        | [b'R', b'F', b'6', b'4', _, _, _, _, b'W', b'A', b'V', b'E'] => {
             Ok(Box::new(wav::Wav::open(source)?))
         }
+        [0x1a, 0x45, 0xdf, 0xa3, ..] => Ok(Box::new(matroska::Matroska::open(source, wanted)?)),
         [b'O', b'g', b'g', b'S', ..] => Ok(Box::new(ogg::OggOpus::open(source)?)),
         [b'D', b'K', b'I', b'F', ..] => Ok(Box::new(ivf::Ivf::open(source)?)),
+        // A start code, and a NAL unit that may come first: a delimiter, parameters, or what is said of pictures.
+        [0, 0, 1, nal, ..] | [0, 0, 0, 1, nal, ..] if matches!(nal & 0x9f, 5..=9) => {
+            Ok(Box::new(annexb::AnnexB::open(source, fps)?))
+        }
         head if head.starts_with(b"YUV4MPEG2 ") => Ok(Box::new(y4m::Y4m::open(source)?)),
         _ => {
             info!(?head, "the first bytes of a file of unknown kind");
             Err(Error::new(format_args!(
-                "\"{path}\" is no file that file-source knows: it plays MP4, WAVE, Ogg with Opus, IVF and Y4M; turn it into one of them, such as with \
+                "\"{path}\" is no file that file-source knows: it plays MP4, WebM, Matroska, Ogg with Opus, WAVE, Y4M, IVF and raw H.264; turn it into one of them, such as with \
                  ffmpeg -i \"{path}\" out.mp4"
             )))
         }

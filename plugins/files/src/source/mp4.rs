@@ -12,7 +12,8 @@ mod track;
 use levada_plugin::prelude::*;
 use shiguredo_mp4::{BoxHeader, Decode, boxes::MoovBox};
 
-use super::{Demuxer, Unit, bytes::Source};
+use super::{Demuxer, MAX_OTHERS, Unit, bytes::Source, of_port};
+use coded::not_played;
 use fragments::Fragments;
 use track::Track;
 
@@ -26,6 +27,8 @@ pub(super) struct Movie {
     source: Source,
     /// What is wanted: the first track of sound and the first of pictures.
     tracks: Vec<Track>,
+    /// Tracks that are not played, by port, and what they hold.
+    others: Vec<(usize, String)>,
 }
 
 impl Movie {
@@ -43,13 +46,17 @@ impl Movie {
         if moov.mvex_box.is_some() {
             return Ok(Box::new(Fragments::open(source, &moov, wanted)));
         }
-        let mut tracks: Vec<Track> = vec![];
+        let (mut tracks, mut others): (Vec<Track>, Vec<_>) = (vec![], vec![]);
         let movie_scale = moov.mvhd_box.timescale;
         for trak in moov.trak_boxes {
             let id = trak.tkhd_box.track_id;
+            let other = not_played(&trak);
             let opened = Track::open(trak, movie_scale).map_err(|cause| {
                 source.error(at, format_args!("track {id} in the movie box: {cause}"))
             })?;
+            if opened.is_none() && others.len() < MAX_OTHERS {
+                others.extend(other);
+            }
             if let Some(track) = opened
                 && wanted[track.port()]
                 && tracks.iter().all(|t| t.port() != track.port())
@@ -57,7 +64,11 @@ impl Movie {
                 tracks.push(track);
             }
         }
-        Ok(Box::new(Movie { source, tracks }))
+        Ok(Box::new(Movie {
+            source,
+            tracks,
+            others,
+        }))
     }
 }
 
@@ -111,6 +122,10 @@ impl Demuxer for Movie {
 
     fn length(&mut self) -> Option<i64> {
         self.tracks.iter().filter_map(Track::length).max()
+    }
+
+    fn not_played(&self, port: usize) -> Vec<String> {
+        of_port(&self.others, port)
     }
 
     fn begin(&mut self, at_ns: i64) -> Result {

@@ -13,10 +13,10 @@ use super::{AUDIO, VIDEO, missing, open};
 /// When the file cannot be played, or has no track for the port.
 pub(super) fn offers(config: &Config, port: usize) -> Result<Option<String>> {
     let path = config.text("path")?;
-    let file = open(path, [port == AUDIO, port == VIDEO])?;
+    let file = open(path, [port == AUDIO, port == VIDEO], config.float("fps")?)?;
     let formats = file.formats(port);
     if formats.is_empty() {
-        return Err(missing(path, port));
+        return Err(missing(path, port, file.as_ref()));
     }
     Ok(Some(patterns(&formats)))
 }

@@ -10,14 +10,15 @@ use std::collections::VecDeque;
 use levada_plugin::prelude::*;
 
 use super::{AUDIO, Demuxer, Unit, bytes::Source};
+use crate::{
+    ogg::{PAGE_HEADER, crc},
+    opus::{RATE, samples},
+};
 
 /// The largest packet: 120 ms in 48 frames of 1275 bytes, and their lengths.
 const MAX_PACKET: usize = 65_536;
-const PAGE_HEADER: usize = 27;
 /// The headers of the stream end within so many bytes, with pages of other streams between them.
 const MAX_HEADERS: u64 = 1 << 20;
-/// Opus counts at this rate, whatever it was made of.
-const RATE: i64 = 48_000;
 
 /// A file that is open.
 pub(super) struct OggOpus {
@@ -169,32 +170,6 @@ impl OggOpus {
     }
 }
 
-/// CRC-32 with polynomial 0x04c11db7, from 0, unreflected (RFC 3533, 6).
-fn crc(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0, |sum: u32, byte| {
-        (0..8).fold(sum ^ u32::from(*byte) << 24, |sum, _| {
-            sum << 1 ^ if sum >> 31 == 1 { 0x04c1_1db7 } else { 0 }
-        })
-    })
-}
-
-/// How many samples of 48 kHz a packet lasts (RFC 6716, 3); `None` when no packet begins like this.
-fn samples(packet: &[u8]) -> Option<i64> {
-    let toc = *packet.first()?;
-    let config = usize::from(toc >> 3);
-    let frame = match config {
-        0..12 => [480, 960, 1920, 2880][config % 4],
-        12..16 => [480, 960][config % 2],
-        _ => [120, 240, 480, 960][config % 4],
-    };
-    let frames = match toc & 3 {
-        0 => 1,
-        1 | 2 => 2,
-        _ => i64::from(packet.get(1)? & 0x3f),
-    };
-    Some(frame * frames).filter(|total| (1..=5760).contains(total))
-}
-
 fn ns(samples: i64) -> i64 {
     (i128::from(samples) * 1_000_000_000).div_euclid(RATE.into()) as i64
 }
@@ -208,7 +183,7 @@ impl Demuxer for OggOpus {
         if !self.has(port) {
             return vec![];
         }
-        vec![Format::audio("opus", RATE as u32, self.channels)]
+        vec![Format::audio("opus", RATE, self.channels)]
     }
 
     fn begin(&mut self, at_ns: i64) -> Result {
@@ -221,7 +196,7 @@ impl Demuxer for OggOpus {
             let Some(lasts) = samples(&packet) else {
                 return Err(self.source.error(at, "a packet in this page is not Opus"));
             };
-            self.next += lasts;
+            self.next += i64::from(lasts);
         }
         let origin = (i128::from(at_ns.max(0)) * i128::from(RATE) / 1_000_000_000) as i64;
         self.next = (self.next - origin).max(0);
@@ -243,9 +218,9 @@ impl Demuxer for OggOpus {
         } else {
             ""
         };
-        let format = Format::audio("opus", RATE as u32, self.channels).with_config(config);
+        let format = Format::audio("opus", RATE, self.channels).with_config(config);
         let pts = ns(self.next);
-        self.next += lasts;
+        self.next += i64::from(lasts);
         Ok(Some(Unit {
             port: AUDIO,
             payload,

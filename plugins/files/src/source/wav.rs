@@ -1,18 +1,21 @@
 //! [`Wav`]: WAVE (RIFF, "Multimedia Programming Interface and Data Specifications 1.0").
 //!
-//! Samples become `audio/f32` in blocks of 20 ms. Whole numbers of 8, 16, 24 and 32 bits and floats of 32 and 64 are known.
-//! A block is in memory at a time. A data chunk that claims more than the file holds, as one that is being written does,
+//! Samples become `audio/f32` in blocks of 20 ms; whole numbers of 8, 16, 24 and 32 bits and floats of 32 and 64 are known. G.711
+//! goes as it is. A block is in memory at a time. RF64 (EBU Tech 3306) is WAVE whose lengths may stand, with 64 bits, in a chunk in
+//! front. A data chunk that claims more than the file holds, as one that is being written does,
 //! ends with the file.
 
-use levada_plugin::{SampleClock, as_f32_mut, prelude::*};
+use levada_plugin::{SampleClock, prelude::*};
 
-use super::{AUDIO, Demuxer, Unit, bytes::Source};
+use super::{AUDIO, Demuxer, Unit, bytes::Source, pcm::Pcm};
 
 /// Chunks in front of the samples, at most.
 const MAX_CHUNKS: usize = 256;
 const BLOCKS_PER_SECOND: u32 = 50;
 const PCM: u16 = 1;
 const FLOAT: u16 = 3;
+const ALAW: u16 = 6;
+const MULAW: u16 = 7;
 /// The kind is the first two bytes of what follows.
 const EXTENSIBLE: u16 = 0xfffe;
 
@@ -32,8 +35,14 @@ pub(super) struct Wav {
 struct Layout {
     rate: u32,
     channels: u32,
-    read: fn(&[u8]) -> f32,
-    sample_bytes: usize,
+    coding: Coding,
+}
+
+#[derive(Clone, Copy)]
+enum Coding {
+    Raw(Pcm),
+    /// Bytes that go as they are, under this name.
+    G711(&'static str),
 }
 
 impl Wav {
@@ -42,21 +51,32 @@ impl Wav {
     /// # Errors
     /// When the file is no WAVE file, or holds what is not known.
     pub fn open(mut source: Source) -> Result<Wav> {
-        let (mut at, mut layout) = (12, None);
+        let (mut at, mut layout, mut long) = (12, None, None);
         for _ in 0..MAX_CHUNKS {
             source.check(at, 8, 8, "a chunk's header")?;
             let mut head = [0; 8];
             source.read(at, &mut head)?;
             let len = u64::from(u32::from_le_bytes([head[4], head[5], head[6], head[7]]));
-            match (&head[..4], layout) {
-                (b"fmt ", _) => layout = Some(Layout::read(&mut source, at + 8, len)?),
-                (b"data", Some(layout)) => return Ok(Wav::new(source, layout, at + 8, len)),
-                (b"data", None) => {
-                    return Err(
-                        source.error(at, "samples come before the chunk that describes them")
-                    );
+            match &head[..4] {
+                b"fmt " => layout = Some(Layout::read(&mut source, at + 8, len)?),
+                b"ds64" if len >= 16 => {
+                    source.check(at + 8, 16, 16, "the chunk of long lengths")?;
+                    let mut sizes = [0; 16];
+                    source.read(at + 8, &mut sizes)?;
+                    let of_data = sizes[8..].iter().rev();
+                    long = Some(of_data.fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
                 }
-                (_, before) => layout = before,
+                b"data" => {
+                    let len = long.filter(|_| len == u32::MAX.into()).unwrap_or(len);
+                    return match layout {
+                        Some(layout) => Ok(Wav::new(source, layout, at + 8, len)),
+                        None => {
+                            Err(source
+                                .error(at, "samples come before the chunk that describes them"))
+                        }
+                    };
+                }
+                _ => {}
             }
             // Chunks begin at even places.
             at += 8 + len + len % 2;
@@ -100,21 +120,20 @@ impl Layout {
         };
         let rate = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
         let (channels, bits) = (u32::from(short(2)), short(14));
-        let read: fn(&[u8]) -> f32 = match (kind, bits) {
-            (PCM, 8) => |b| f32::from(i16::from(b[0]) - 128) / 128.0,
-            (PCM, 16) => |b| f32::from(i16::from_le_bytes([b[0], b[1]])) / 32_768.0,
-            (PCM, 24) => |b| (i32::from_le_bytes([0, b[0], b[1], b[2]]) >> 8) as f32 / 8_388_608.0,
-            (PCM, 32) => |b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32 / 2_147_483_648.0,
-            (FLOAT, 32) => |b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
-            (FLOAT, 64) => {
-                |b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32
-            }
-            _ => {
-                return Err(source.error(
-                    at,
-                    format_args!("samples of kind {kind} with {bits} bits are not known; write whole numbers or floats"),
-                ));
-            }
+        let coding = match (kind, bits) {
+            (PCM, _) => Pcm::whole(bits).map(Coding::Raw),
+            (FLOAT, _) => Pcm::float(bits).map(Coding::Raw),
+            (ALAW, 8) => Some(Coding::G711("pcma")),
+            (MULAW, 8) => Some(Coding::G711("pcmu")),
+            _ => None,
+        };
+        let Some(coding) = coding else {
+            return Err(source.error(
+                at,
+                format_args!(
+                    "samples of kind {kind} with {bits} bits are not played; whole numbers of 8, 16, 24 and 32 bits, floats of 32 and 64, and G.711 are"
+                ),
+            ));
         };
         if channels == 0 || channels > 64 || rate == 0 || rate > 768_000 {
             return Err(source.error(
@@ -125,14 +144,25 @@ impl Layout {
         Ok(Layout {
             rate,
             channels,
-            read,
-            sample_bytes: usize::from(bits / 8),
+            coding,
         })
     }
 
     /// Bytes of one sample of each channel.
     fn moment(&self) -> usize {
-        self.sample_bytes * self.channels as usize
+        let sample = match self.coding {
+            Coding::Raw(pcm) => pcm.bytes,
+            Coding::G711(_) => 1,
+        };
+        sample * self.channels as usize
+    }
+
+    fn format(&self) -> Format {
+        let name = match self.coding {
+            Coding::Raw(_) => "f32",
+            Coding::G711(name) => name,
+        };
+        Format::audio(name, self.rate, self.channels)
     }
 
     fn ns(&self, samples: u64) -> i64 {
@@ -151,7 +181,7 @@ impl Demuxer for Wav {
         if !self.has(port) {
             return vec![];
         }
-        vec![Format::audio("f32", self.layout.rate, self.layout.channels)]
+        vec![self.layout.format()]
     }
 
     fn length(&mut self) -> Option<i64> {
@@ -172,27 +202,29 @@ impl Demuxer for Wav {
         if count == 0 {
             return Ok(None);
         }
-        self.bytes.resize(count as usize * layout.moment(), 0);
-        let at = self.data + self.next * layout.moment() as u64;
-        self.source.read(at, &mut self.bytes)?;
-        let mut payload =
-            host.loan(count as usize * layout.channels as usize * size_of::<f32>())?;
-        let room = as_f32_mut(payload.as_mut_slice())
-            .ok_or_else(|| Error::new("the host loaned memory that is not aligned for samples"))?;
-        for (sample, bytes) in room
-            .iter_mut()
-            .zip(self.bytes.chunks_exact(layout.sample_bytes))
-        {
-            *sample = (layout.read)(bytes);
-        }
-        host.copied(payload.len());
+        let (at, len) = (
+            self.data + self.next * layout.moment() as u64,
+            count as usize * layout.moment(),
+        );
+        let payload = match layout.coding {
+            Coding::Raw(pcm) => {
+                self.bytes.resize(len, 0);
+                self.source.read(at, &mut self.bytes)?;
+                pcm.convert(&self.bytes, host)?
+            }
+            Coding::G711(_) => {
+                let mut payload = host.loan(len)?;
+                self.source.read(at, payload.as_mut_slice())?;
+                payload
+            }
+        };
         let from = self.next - self.origin;
         self.next += count;
         let pts = layout.ns(from);
         Ok(Some(Unit {
             port: AUDIO,
             payload,
-            format: host.format_id(&Format::audio("f32", layout.rate, layout.channels))?,
+            format: host.format_id(&layout.format())?,
             pts,
             dts: pts,
             end: layout.ns(from + count),

@@ -3,7 +3,7 @@
 //! Pictures of 8 bits in 4:2:0 become `video/i420`: they lie in the file as they lie in a frame, so one is read straight to
 //! its place. The line in front of each picture is read within [`MAX_LINE`] bytes, and one picture is in memory.
 
-use levada_plugin::prelude::*;
+use levada_plugin::{colour::Colour, prelude::*};
 
 use super::{Demuxer, Unit, VIDEO, bytes::Source};
 
@@ -17,6 +17,8 @@ pub(super) struct Y4m {
     source: Source,
     width: u32,
     height: u32,
+    /// What is stated of its colours.
+    colour: Colour,
     /// Pictures a second.
     rate: (u32, u32),
     /// Where the first picture's line begins, and the next one's.
@@ -35,11 +37,14 @@ impl Y4m {
     pub fn open(mut source: Source) -> Result<Y4m> {
         let (line, first) = line(&mut source, 0)?;
         let (mut width, mut height, mut rate) = (0, 0, (25, 1));
+        let mut colour = Colour::default();
         for word in line.split(' ').skip(1) {
             let (key, value) = word.split_at_checked(1).unwrap_or((word, ""));
             match key {
                 "W" => width = value.parse().unwrap_or(0),
                 "H" => height = value.parse().unwrap_or(0),
+                "X" if value == "COLORRANGE=FULL" => colour.full_range = Some(true),
+                "X" if value == "COLORRANGE=LIMITED" => colour.full_range = Some(false),
                 "F" => rate = fraction(value).unwrap_or((0, 0)),
                 "C" if !["420", "420jpeg", "420paldv", "420mpeg2"].contains(&value) => {
                     return Err(source.error(
@@ -62,6 +67,7 @@ impl Y4m {
             source,
             width,
             height,
+            colour,
             rate,
             first,
             at: first,
@@ -74,6 +80,11 @@ impl Y4m {
         let ns =
             u128::from(picture) * u128::from(self.rate.1) * 1_000_000_000 / u128::from(self.rate.0);
         i64::try_from(ns).unwrap_or(i64::MAX)
+    }
+
+    fn format(&self) -> Format {
+        let format = Format::video("i420", self.width, self.height);
+        format.with_config(self.colour.to_string())
     }
 
     fn bytes(&self) -> u64 {
@@ -126,7 +137,7 @@ impl Demuxer for Y4m {
         if !self.has(port) {
             return vec![];
         }
-        vec![Format::video("i420", self.width, self.height)]
+        vec![self.format()]
     }
 
     fn length(&mut self) -> Option<i64> {
@@ -162,7 +173,7 @@ impl Demuxer for Y4m {
         Ok(Some(Unit {
             port: VIDEO,
             payload,
-            format: host.format_id(&Format::video("i420", self.width, self.height))?,
+            format: host.format_id(&self.format())?,
             pts,
             dts: pts,
             end: self.ns(picture + 1),

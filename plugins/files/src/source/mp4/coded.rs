@@ -1,7 +1,10 @@
 //! What both kinds of MP4 share: from a track's description to a format, and from a sample's bytes to a payload.
 
 use levada_plugin::{Loan, prelude::*};
-use shiguredo_mp4::boxes::{EdtsBox, SampleEntry};
+use shiguredo_mp4::{
+    BaseBox,
+    boxes::{EdtsBox, HdlrBox, SampleEntry, TrakBox},
+};
 use tracing::warn;
 
 use super::super::{AUDIO, MAX_UNIT, VIDEO, bytes::Source, h264::Avc};
@@ -100,6 +103,26 @@ pub(super) fn port_of(entry: &SampleEntry) -> Option<usize> {
     }
 }
 
+/// The port that a track is for and that does not play it, and what the track holds: the name of its box, or what an `mp4a`
+/// is of.
+pub(super) fn not_played(trak: &TrakBox) -> Option<(usize, String)> {
+    let port = match trak.mdia_box.hdlr_box.handler_type {
+        HdlrBox::HANDLER_TYPE_SOUN => AUDIO,
+        HdlrBox::HANDLER_TYPE_VIDE => VIDEO,
+        _ => return None,
+    };
+    let entry = trak.mdia_box.minf_box.stbl_box.stsd_box.entries.first()?;
+    let what = match entry {
+        SampleEntry::Mp4a(it) => {
+            let kind = it.esds_box.es.dec_config_descr.object_type_indication;
+            format!("MPEG-4 audio of kind {kind:#04x}")
+        }
+        other => format!("\"{}\"", other.box_type()),
+    };
+    let id = trak.tkhd_box.track_id;
+    Some((port, format!("track {id} holds {what}")))
+}
+
 /// The formats that descriptions of samples of a port are about.
 pub(super) fn formats_of(entries: &[SampleEntry], port: usize) -> Vec<Format> {
     let of_port = entries.iter().filter(|entry| port_of(entry) == Some(port));
@@ -113,15 +136,9 @@ fn format_of(entry: &SampleEntry) -> Option<(Format, Option<Avc>)> {
     };
     Some(match entry {
         SampleEntry::Avc1(avc1) => {
-            let avcc = &avc1.avcc_box;
-            // As SDP has it (RFC 6184, 8.1).
-            let config = format!(
-                "packetization-mode=1;profile-level-id={:02x}{:02x}{:02x}",
-                avcc.avc_profile_indication, avcc.profile_compatibility, avcc.avc_level_indication
-            );
-            let sets = avcc.sps_list.iter().chain(&avcc.pps_list);
-            let avc = Avc::new(usize::from(avcc.length_size_minus_one.get()) + 1, sets);
-            (video("h264", &avc1.visual).with_config(config), Some(avc))
+            let (width, height) = (avc1.visual.width.into(), avc1.visual.height.into());
+            let (format, avc) = Avc::described(&avc1.avcc_box, width, height);
+            (format, Some(avc))
         }
         SampleEntry::Vp08(it) => (video("vp8", &it.visual), None),
         SampleEntry::Vp09(it) => (video("vp9", &it.visual), None),

@@ -14,8 +14,8 @@ use shiguredo_mp4::{
 use tracing::warn;
 
 use super::{
-    super::{AUDIO, Demuxer, Unit, VIDEO, bytes::Source},
-    coded::{Coded, edit_of, formats_of, ns_of, port_of},
+    super::{AUDIO, Demuxer, MAX_OTHERS, Unit, VIDEO, bytes::Source, of_port},
+    coded::{Coded, edit_of, formats_of, not_played, ns_of, port_of},
     length,
 };
 
@@ -30,6 +30,8 @@ pub(super) struct Fragments {
     source: Source,
     demuxer: Fmp4FileDemuxer,
     tracks: Vec<Track>,
+    /// Tracks that are not played, by port, and what they hold.
+    others: Vec<(usize, String)>,
     bytes: Vec<u8>,
     /// Whether the demuxer has no more.
     is_over: bool,
@@ -72,7 +74,7 @@ struct Sample {
 impl Fragments {
     /// Takes a file over whose movie box says that fragments follow.
     pub fn open(source: Source, moov: &MoovBox, wanted: [bool; 2]) -> Fragments {
-        let mut tracks: Vec<Track> = vec![];
+        let (mut tracks, mut others): (Vec<Track>, Vec<_>) = (vec![], vec![]);
         for trak in &moov.trak_boxes {
             let entries = &trak.mdia_box.minf_box.stbl_box.stsd_box.entries;
             let id = trak.tkhd_box.track_id;
@@ -81,6 +83,9 @@ impl Fragments {
                     track = id,
                     "a track of a kind that is not played is left out"
                 );
+                if others.len() < MAX_OTHERS {
+                    others.extend(not_played(trak));
+                }
                 continue;
             };
             if wanted[port] && tracks.iter().all(|t| t.port != port) {
@@ -104,6 +109,7 @@ impl Fragments {
             source,
             demuxer: Fmp4FileDemuxer::new(),
             tracks,
+            others,
             bytes: vec![],
             is_over: false,
             origin: 0,
@@ -254,6 +260,10 @@ impl Demuxer for Fragments {
             Some(ns_of(i128::from(*end), track.scale, track.edit))
         });
         Some(ends.max()?.saturating_sub(self.origin))
+    }
+
+    fn not_played(&self, port: usize) -> Vec<String> {
+        of_port(&self.others, port)
     }
 
     fn begin(&mut self, at_ns: i64) -> Result {

@@ -4,7 +4,9 @@
 //! fragment, when every linked track is known, or the others have waited for [`PATIENCE_NS`]; so a track that comes later has no
 //! place in it. Where a track begins later than another, an empty edit says by how much.
 
-use std::{fs::File, io::Write, num::NonZeroU32};
+mod track;
+
+use std::{io::Write, num::NonZeroU32};
 
 use levada_plugin::prelude::*;
 use shiguredo_mp4::{
@@ -14,7 +16,8 @@ use shiguredo_mp4::{
 };
 use tracing::warn;
 
-use super::{AUDIO, VIDEO, track::Track, unwritable};
+use super::{AUDIO, VIDEO, Writer, disk::Disk};
+use track::Track;
 
 /// How much a fragment lasts, unless it grows too large.
 const FRAGMENT_NS: i64 = 1_000_000_000;
@@ -28,7 +31,7 @@ const MOVIE_SCALE: NonZeroU32 = NonZeroU32::new(90_000).expect("it is not 0");
 
 /// A file that is being written.
 pub(super) struct Fragments {
-    file: File,
+    file: Disk,
     muxer: Option<Fmp4SegmentMuxer>,
     linked: [bool; 2],
     tracks: [Option<Track>; 2],
@@ -40,7 +43,7 @@ pub(super) struct Fragments {
 }
 
 impl Fragments {
-    pub fn new(file: File, linked: [bool; 2]) -> Fragments {
+    pub fn new(file: Disk, linked: [bool; 2]) -> Fragments {
         Fragments {
             file,
             muxer: None,
@@ -49,38 +52,6 @@ impl Fragments {
             has_begun: false,
             has_warned: false,
             since: None,
-        }
-    }
-
-    /// Takes a unit of a port.
-    ///
-    /// # Errors
-    /// When it is of a kind that is not recorded, or the file cannot be written.
-    pub fn take(&mut self, port: usize, frame: &Frame, ctx: &Context) -> Result {
-        if self.tracks[port].is_none() && !self.has_begun {
-            self.tracks[port] = Track::begin(port, frame, ctx)?;
-        }
-        let taken = self.tracks[port]
-            .as_mut()
-            .is_some_and(|track| track.push(frame));
-        if !taken {
-            if self.has_begun
-                && self.tracks[port].is_none()
-                && !std::mem::replace(&mut self.has_warned, true)
-            {
-                warn!(
-                    port,
-                    "the recording began without this track, which came too late and is left out"
-                );
-            }
-            ctx.dropped(1);
-            return Ok(());
-        }
-        ctx.copied(frame.payload().len());
-        if self.is_time(ctx.now()) {
-            self.write(false)
-        } else {
-            Ok(())
         }
     }
 
@@ -125,10 +96,9 @@ impl Fragments {
             head = movie;
         }
         self.muxer = Some(muxer);
-        let written = self.file.write_all(&head);
-        written
-            .and_then(|()| self.file.write_all(&media))
-            .map_err(|cause| unwritable(&cause))
+        self.file.write_all(&head)?;
+        self.file.write_all(&media)?;
+        Ok(())
     }
 
     /// The movie box, with an edit list that says when each track begins.
@@ -174,14 +144,40 @@ impl Fragments {
         bytes.extend(moov.encode_to_vec()?);
         Ok(bytes)
     }
+}
 
-    /// Writes what waits, and sees that all of it is on the disk; `false` when nothing was recorded.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn finish(mut self) -> Result<bool> {
+impl Writer for Fragments {
+    fn take(&mut self, port: usize, frame: &Frame, ctx: &Context) -> Result {
+        if self.tracks[port].is_none() && !self.has_begun {
+            self.tracks[port] = Track::begin(port, frame, ctx)?;
+        }
+        let taken = self.tracks[port]
+            .as_mut()
+            .is_some_and(|track| track.push(frame));
+        if !taken {
+            if self.has_begun
+                && self.tracks[port].is_none()
+                && !std::mem::replace(&mut self.has_warned, true)
+            {
+                warn!(
+                    port,
+                    "the recording began without this track, which came too late and is left out"
+                );
+            }
+            ctx.dropped(1);
+            return Ok(());
+        }
+        ctx.copied(frame.payload().len());
+        if self.is_time(ctx.now()) {
+            self.write(false)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn finish(&mut self) -> Result<bool> {
         self.write(true)?;
-        self.file.sync_all().map_err(|cause| unwritable(&cause))?;
+        self.file.sync_all()?;
         Ok(self.has_begun)
     }
 }

@@ -4,11 +4,11 @@
 //! units from its first sample on, each from its own time in ns, so nothing adds up.
 
 use levada_plugin::prelude::*;
-use shiguredo_mp4::{TrackKind, bitstream::h264, mux::Sample};
+use shiguredo_mp4::{TrackKind, mux::Sample};
 
-use super::{
-    AUDIO, VIDEO,
-    entry::{Coding, Description, describe},
+use super::super::{
+    AUDIO, VIDEO, decoding_time,
+    entry::{Description, describe},
 };
 
 /// A stream's samples, and how they are described.
@@ -90,18 +90,13 @@ impl Track {
             return false;
         }
         let before = self.data.len();
-        match self.description.coding {
-            Coding::AsItIs => self.data.extend_from_slice(frame.payload()),
-            Coding::AnnexB => {
-                let Ok(nals) = h264::parse_annexb_nal_units(frame.payload()) else {
-                    return false;
-                };
-                for nal in nals {
-                    let len = u32::try_from(nal.data.len()).unwrap_or(u32::MAX);
-                    self.data.extend_from_slice(&len.to_be_bytes());
-                    self.data.extend_from_slice(nal.data);
-                }
-            }
+        if !self
+            .description
+            .coding
+            .append(frame.payload(), &mut self.data)
+        {
+            self.data.truncate(before);
+            return false;
         }
         let shift = -i64::from(frame.dts_delta_us()) * 1000;
         self.pending.push(Pending {
@@ -143,11 +138,4 @@ impl Track {
         let rest = self.data.split_off(len);
         (samples, std::mem::replace(&mut self.data, rest))
     }
-}
-
-/// When a unit is to be decoded, in ns.
-fn decoding_time(frame: &Frame) -> i64 {
-    frame
-        .pts()
-        .saturating_add(i64::from(frame.dts_delta_us()) * 1000)
 }
