@@ -1,6 +1,7 @@
 //! Both nodes as an engine sees them. What they have in common is here: pictures, streams, and a measure of
 //! likeness.
 
+mod any_bytes;
 mod colours;
 mod damage;
 mod decoding;
