@@ -3,7 +3,7 @@
 //! Until the network shows that it cannot take what is sent, there is no limit: what a graph's encoders are told by their
 //! params holds. Then packets are judged in windows of half a second:
 //!
-//! * Packets wait longer and longer on their way: 0.85 times what arrived is left (5.5).
+//! * Packets wait longer and longer on their way, for two windows: 0.85 times what arrived is left (5.5).
 //! * More than a tenth of the packets is lost: what was sent, less half of the lost part (6).
 //! * Less than a fiftieth is lost and no queue grows: a twentieth more, or near the rate at which a queue last grew, one
 //!   small packet more for each 200 ms (5.5). Never more than one and a half times what arrives, for what nobody sends
@@ -33,8 +33,10 @@ const WINDOW: Duration = Duration::from_millis(500);
 const REMEMBERED: usize = 20;
 /// The shortest delay of a window is that of a queue when it is so much longer than the shortest that is remembered, and
 /// the queue grows when it is so much longer than in the window before; s.
-const QUEUE: f64 = 0.030;
-const GROWTH: f64 = 0.010;
+const QUEUE: f64 = 0.050;
+const GROWTH: f64 = 0.020;
+/// So many windows in a row: a process that was late for a moment is no queue.
+const GROWING: u32 = 2;
 /// Fewer packets say nothing.
 const MIN_PACKETS: u32 = 20;
 /// Parts of the packets that may be lost, for more and before less (section 6).
@@ -65,6 +67,8 @@ pub(super) struct Estimate {
     epoch: Option<Instant>,
     /// The shortest delay of each of the last windows, s.
     delays: VecDeque<f64>,
+    /// Windows in a row with a queue that grew.
+    growing: u32,
     /// When transport feedback last came.
     feedback_at: Option<Instant>,
     /// When and after how many bytes sent the receiver reports that count now began, and the worst loss among them.
@@ -115,6 +119,7 @@ impl Default for Estimate {
             window: Window::default(),
             epoch: None,
             delays: VecDeque::with_capacity(REMEMBERED),
+            growing: 0,
             feedback_at: None,
             reported: None,
             limit: MAX,
@@ -180,14 +185,20 @@ impl Estimate {
             return Queue::Empty;
         };
         let shortest = self.delays.iter().copied().fold(delay, f64::min);
+        let is_queue = delay - shortest > QUEUE;
         let grows = self.delays.back().is_some_and(|last| delay - last > GROWTH);
+        self.growing = if is_queue && grows {
+            self.growing.saturating_add(1)
+        } else {
+            0
+        };
         if self.delays.len() == REMEMBERED {
             self.delays.pop_front();
         }
         self.delays.push_back(delay);
-        match delay - shortest > QUEUE {
+        match is_queue {
             false => Queue::Empty,
-            true if grows => Queue::Grows,
+            true if self.growing >= GROWING => Queue::Grows,
             true => Queue::Stays,
         }
     }
