@@ -30,7 +30,7 @@ fn python_with_aiortc() -> Option<PathBuf> {
     None
 }
 
-fn aiortc_gets_its_media_back(codec: &str) {
+fn aiortc_gets_its_media_back(video: &str, audio: &str) {
     let Some(python) = python_with_aiortc() else {
         return;
     };
@@ -44,7 +44,7 @@ fn aiortc_gets_its_media_back(codec: &str) {
     let mut client = Command::new(python);
     client
         .arg(root().join("tests/interop/echo_client.py"))
-        .args([&levada.url, codec]);
+        .args([&levada.url, video, audio]);
     let output = Program::start("the aiortc client", client).wait(Duration::from_secs(300));
     assert!(
         output.status.success(),
@@ -62,10 +62,15 @@ fn aiortc_gets_its_media_back(codec: &str) {
 
 #[test]
 fn aiortc_gets_its_sound_its_vp8_video_and_its_messages_back() {
-    aiortc_gets_its_media_back("VP8");
+    aiortc_gets_its_media_back("VP8", "opus");
 }
 
 #[test]
 fn aiortc_gets_its_sound_its_h264_video_and_its_messages_back() {
-    aiortc_gets_its_media_back("H264");
+    aiortc_gets_its_media_back("H264", "opus");
+}
+
+#[test]
+fn aiortc_that_has_only_g711_and_vp8_gets_its_media_back() {
+    aiortc_gets_its_media_back("VP8", "PCMU");
 }

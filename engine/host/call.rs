@@ -14,7 +14,10 @@ use levada_webrtc::{ConnectionState, IceCandidate, Peer, PeerConfig, PeerEvent, 
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
-use crate::codecs;
+use crate::{
+    fits::{Fit, Fits},
+    template::Template,
+};
 
 /// How long a session may drain before it is ended without.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -28,35 +31,67 @@ pub(crate) enum CallError {
     /// The graph's session cannot be started.
     #[error(transparent)]
     Node(#[from] Box<NodeError>),
+    /// No plan can be made any more.
+    #[error("the program is ending, and takes no more peers")]
+    Ending,
 }
 
 /// What all calls of a program share.
 #[derive(Clone)]
 pub(crate) struct Calls {
     pub engine: Engine,
-    pub plan: Arc<Plan>,
-    pub config: PeerConfig,
+    fits: Arc<Fits>,
+    /// What serves a peer that can do whatever the graph's plan settles.
+    pub fit: Arc<Fit>,
     /// What the sessions that have ended did, together.
     pub total: Arc<Mutex<Report>>,
 }
 
 impl Calls {
-    pub fn new(engine: Engine, plan: Arc<Plan>, config: PeerConfig) -> Calls {
-        let total = Arc::new(Mutex::new(plan.report()));
-        let config = codecs::narrowed(&config, &plan);
+    pub fn new(engine: Engine, template: Template, config: PeerConfig) -> Calls {
+        let total = Arc::new(Mutex::new(template.plan().report()));
+        let fits = Arc::new(Fits::new(template, config));
+        let fit = fits.base().clone();
         Calls {
             engine,
-            plan,
-            config,
+            fits,
+            fit,
             total,
         }
     }
 
-    /// Makes a peer and starts the session that belongs to it.
-    pub async fn open(&self) -> Result<Call, CallError> {
+    /// Makes a peer for this offer and starts the session that belongs to it: with what the offering side can do.
+    pub async fn open(&self, offer: &str) -> Result<Call, CallError> {
+        let (fits, offer) = (self.fits.clone(), offer.to_owned());
+        let (fit, told) = planned(move || fits.for_offer(&offer)).await?;
+        let mut call = self.make(&fit.config).await?;
+        call.told(told);
+        call.start(self, &fit.plan)?;
+        Ok(call)
+    }
+
+    /// Makes a peer that is to offer. Its session starts when the answer says what the other side can do.
+    pub async fn open_to_offer(&self) -> Result<Call, CallError> {
+        let fits = self.fits.clone();
+        let config = planned(move || fits.to_offer().clone()).await?;
+        self.make(&config).await
+    }
+
+    /// Starts the session of a call that offered, for what the answering side can do.
+    pub async fn answered(&self, call: &mut Call, answer: &str) -> Result<(), CallError> {
+        if call.session.is_some() {
+            return Ok(());
+        }
+        let (fits, answer) = (self.fits.clone(), answer.to_owned());
+        let (fit, told) = planned(move || fits.for_answer(&answer)).await?;
+        call.told(told);
+        Ok(call.start(self, &fit.plan)?)
+    }
+
+    async fn make(&self, config: &PeerConfig) -> Result<Call, CallError> {
         let id = self.engine.reserve_session();
-        let (peer, events) = open_peer(id, self.config.clone()).await?;
-        Ok(Call::start(self, id, peer, events)?)
+        let (peer, events) = open_peer(id, config.clone()).await?;
+        Ok(Call::new(id, peer, events))
     }
 
     /// What the ended sessions did, together.
@@ -66,6 +101,15 @@ impl Calls {
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
+}
+
+/// Runs what may make a plan, which takes longer than a task of the runtime may.
+async fn planned<T: Send + 'static>(
+    plan: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, CallError> {
+    tokio::task::spawn_blocking(plan)
+        .await
+        .map_err(|_| CallError::Ending)
 }
 
 /// Candidates that wait to be sent to the other side; a connection has fewer.
@@ -119,8 +163,11 @@ pub(crate) struct Call {
     pub id: u64,
     pub peer: Arc<dyn Peer>,
     events: PeerEvents,
-    session: Arc<Session>,
+    /// None while it offers, and nobody has answered.
+    session: Option<Arc<Session>>,
     ended: Option<oneshot::Receiver<Ended>>,
+    /// Why the peer gets no media of a kind.
+    lacks: Vec<String>,
 }
 
 /// What happens to a call.
@@ -132,36 +179,44 @@ pub(crate) enum Happening {
 }
 
 impl Call {
-    /// Starts a session for a peer that exists already.
-    pub fn start(
-        calls: &Calls,
-        id: u64,
-        peer: Arc<dyn Peer>,
-        events: PeerEvents,
-    ) -> Result<Call, Box<NodeError>> {
+    /// A call of a peer that exists already, without a session yet.
+    pub fn new(id: u64, peer: Arc<dyn Peer>, events: PeerEvents) -> Call {
+        Call {
+            id,
+            peer,
+            events,
+            session: None,
+            ended: None,
+            lacks: vec![],
+        }
+    }
+
+    /// Starts its session. Dropping the call closes the peer.
+    pub fn start(&mut self, calls: &Calls, plan: &Arc<Plan>) -> Result<(), Box<NodeError>> {
         let (tell, ended) = oneshot::channel();
         let total = calls.total.clone();
-        let started = calls.engine.start_reserved(id, &calls.plan, move |ended| {
+        let session = calls.engine.start_reserved(self.id, plan, move |ended| {
             total
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .add(&ended.report);
             // Nobody waits for the session of a call that was dropped.
             let _ = tell.send(ended);
-        });
-        match started {
-            Ok(session) => Ok(Call {
-                id,
-                peer,
-                events,
-                session,
-                ended: Some(ended),
-            }),
-            Err(error) => {
-                tokio::spawn(async move { peer.close().await });
-                Err(error)
-            }
+        })?;
+        (self.session, self.ended) = (Some(session), Some(ended));
+        Ok(())
+    }
+
+    fn told(&mut self, lacks: Vec<String>) {
+        for lack in &lacks {
+            warn!(session = self.id, "{lack}");
         }
+        self.lacks = lacks;
+    }
+
+    /// Takes what the peer is to be told of the media that it does not get.
+    pub fn take_lacks(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lacks)
     }
 
     /// Waits for the next thing that happens. May be cancelled and called again.
@@ -204,7 +259,9 @@ impl Call {
 
     /// Drains and ends the session, then closes the connection.
     pub async fn close(mut self, why: &str) {
-        self.session.stop();
+        if let Some(session) = &self.session {
+            session.stop();
+        }
         if let Some(mut ended) = self.ended.take()
             && tokio::time::timeout(DRAIN, &mut ended).await.is_err()
         {
@@ -213,7 +270,9 @@ impl Call {
                 "the session did not drain in {} s and is ended without",
                 DRAIN.as_secs()
             );
-            self.session.abort();
+            if let Some(session) = &self.session {
+                session.abort();
+            }
             let _ = tokio::time::timeout(DRAIN, ended).await;
         }
         self.peer.close().await;
@@ -223,7 +282,9 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        self.session.stop();
+        if let Some(session) = &self.session {
+            session.stop();
+        }
         // After `close` this finds nothing to do.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let peer = self.peer.clone();

@@ -4,7 +4,7 @@
 //! source of a stream offers others that would have cost the graph no more, and no converter depends on the
 //! one that was taken, they do as well: what the peer agrees to then passes as it is.
 
-use levada_engine::graph::{Graph, Plan};
+use levada_engine::graph::{Graph, Link, Plan};
 use levada_webrtc::{Codec, MediaKind, PeerConfig};
 
 /// `config` with the codecs of each kind that the graph links to a peer, the preferred one first. A kind
@@ -32,14 +32,22 @@ pub(crate) fn narrowed(config: &PeerConfig, plan: &Plan) -> PeerConfig {
     }
 }
 
+/// The node types that belong to a peer, and their ports for media.
+const PEER_NODES: [(&str, [&str; 3]); 2] = [
+    ("webrtc-source", ["audio", "video", "out"]),
+    ("webrtc-sink", ["audio", "video", "in"]),
+];
+
+/// Whether nodes of this type take from a peer or give to one.
+pub(crate) fn is_peer_node(type_name: &str) -> bool {
+    PEER_NODES.iter().any(|(name, _)| *name == type_name)
+}
+
 /// The codecs that the graph can take from a peer or give to one; those that are taken come first.
-fn usable(plan: &Plan) -> Vec<Codec> {
+pub(crate) fn usable(plan: &Plan) -> Vec<Codec> {
     let graph = plan.graph();
     let mut formats = Vec::new();
-    for (type_name, ports) in [
-        ("webrtc-source", ["audio", "video", "out"]),
-        ("webrtc-sink", ["audio", "video", "in"]),
-    ] {
+    for (type_name, ports) in PEER_NODES {
         for node in graph.nodes.iter().filter(|n| n.type_name == type_name) {
             for port in ports {
                 formats.extend(plan.formats(&node.name, port));
@@ -72,13 +80,55 @@ fn open(graph: &Graph, port: &str) -> Vec<String> {
         .collect()
 }
 
+/// What a link may carry instead of what was settled, as the peer agrees: encodings such as `video/h264`. Empty for
+/// a link that carries what it says.
+pub(crate) fn instead(plan: &Plan, link: usize) -> Vec<String> {
+    let graph = plan.graph();
+    let mut found = Vec::new();
+    for choice in &graph.choices {
+        let carries = |link: &Link| {
+            let mut formats = link.formats.iter().map(ToString::to_string);
+            formats.any(|format| encoding(&format) == encoding(&choice.format))
+        };
+        // Where the choice's stream comes, as it is.
+        let mut reached = vec![false; graph.links.len()];
+        loop {
+            let next = graph.links.iter().enumerate().position(|(at, candidate)| {
+                let from_source = plan.port_name(candidate.from) == choice.port;
+                let mut before = graph.links.iter().zip(&reached);
+                let from_reached = before.any(|(l, is)| *is && l.to.node == candidate.from.node);
+                !reached[at] && carries(candidate) && (from_source || from_reached)
+            });
+            match next {
+                Some(at) => reached[at] = true,
+                None => break,
+            }
+        }
+        if reached[link] {
+            for other in open(graph, &choice.port) {
+                // What carries packets carries packets.
+                let other = encoding(&other).to_owned();
+                if kind_of(&other) == kind_of(&choice.format) && !found.contains(&other) {
+                    found.push(other);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// `audio` or `video`.
+fn kind_of(format: &str) -> &str {
+    format.split('/').next().unwrap_or_default()
+}
+
 /// A format's media and encoding, without its keys.
 fn encoding(format: &str) -> &str {
     format.split(';').next().unwrap_or_default()
 }
 
 /// The codec of a format such as `video/h264` or `audio/rtp-opus;rate=48000`.
-fn codec(format: &str) -> Option<Codec> {
+pub(crate) fn codec(format: &str) -> Option<Codec> {
     Codec::from_mime_type(&encoding(format).replacen("/rtp-", "/", 1))
 }
 
@@ -135,7 +185,7 @@ mod tests {
         assert_eq!(codecs_of(&nodes, &links, &h264), h264.codecs);
         assert_eq!(
             codecs_of(&nodes, &links, &PeerConfig::default()),
-            Codec::ALL
+            [Codec::Opus, Codec::Vp8, Codec::H264]
         );
     }
 

@@ -11,12 +11,14 @@ use levada_engine::{
     services,
 };
 
-use crate::plugin_build;
+use crate::{plugin_build, template::Template};
 
 /// A graph file that is fit to run.
 pub struct GraphFile {
     /// How it will run.
     pub plan: Arc<Plan>,
+    /// The same, and how it would run for peers that cannot do what the plan settles.
+    pub template: Template,
     /// What a person may want to know, one line each: built-in node types that a plugin replaces.
     pub notices: Vec<String>,
 }
@@ -78,9 +80,13 @@ pub fn load(path: &Path, overrides: &[SetParam]) -> Result<GraphFile, Problems> 
     let base = path.parent().unwrap_or(Path::new(""));
     let notices = load_plugins(&mut document, base, &mut registry);
     resolve_paths(&mut document, base, &registry);
-    let graph = graph::validate(&document, &registry, overrides)?;
+    let overrides = overrides.to_vec();
+    let template = Template::new(registry, move |catalog| {
+        graph::validate(&document, catalog, &overrides)
+    })?;
     Ok(GraphFile {
-        plan: Arc::new(Plan::new(graph, &registry)?),
+        plan: template.plan().clone(),
+        template,
         notices,
     })
 }

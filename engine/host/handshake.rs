@@ -58,12 +58,8 @@ pub(crate) async fn serve(calls: &Calls, mut link: Link, shutdown: &mut watch::R
 async fn take(calls: &Calls, link: &Link, call: Option<Call>, message: Message) -> Option<Call> {
     match message {
         Message::Offer { sdp } => return answer(calls, link, call, &sdp).await,
-        Message::Answer { sdp } => match &call {
-            Some(call) => {
-                if let Err(error) = call.peer.handle_answer(&sdp).await {
-                    refuse(link, &error).await;
-                }
-            }
+        Message::Answer { sdp } => match call {
+            Some(call) => return answered(calls, link, call, &sdp).await,
             None => {
                 let text = "this side has made no offer that could be answered; send an offer";
                 send(link, Message::error(ErrorCode::Refused, text)).await;
@@ -107,9 +103,10 @@ async fn answer(calls: &Calls, link: &Link, call: Option<Call>, sdp: &str) -> Op
             }
         }
     }
-    let call = open(calls, link).await?;
+    let mut call = open(link, calls.open(sdp).await).await?;
     match call.peer.handle_offer_and_create_answer(sdp).await {
         Ok(answer) => {
+            tell_lacks(link, &mut call).await;
             send(link, Message::Answer { sdp: answer }).await;
             Some(call)
         }
@@ -121,8 +118,34 @@ async fn answer(calls: &Calls, link: &Link, call: Option<Call>, sdp: &str) -> Op
     }
 }
 
+/// Takes the answer to an offer of this side, with which the call's session begins.
+async fn answered(calls: &Calls, link: &Link, mut call: Call, sdp: &str) -> Option<Call> {
+    if let Err(error) = call.peer.handle_answer(sdp).await {
+        refuse(link, &error).await;
+        return Some(call);
+    }
+    match calls.answered(&mut call, sdp).await {
+        Ok(()) => {
+            tell_lacks(link, &mut call).await;
+            Some(call)
+        }
+        Err(error) => {
+            refuse(link, &error).await;
+            call.close("its session could not be started").await;
+            None
+        }
+    }
+}
+
+/// Says of which media the peer gets none, and why.
+async fn tell_lacks(link: &Link, call: &mut Call) {
+    for lack in call.take_lacks() {
+        send(link, Message::error(ErrorCode::NoMedia, lack)).await;
+    }
+}
+
 async fn offer(calls: &Calls, link: &Link) -> Option<Call> {
-    let call = open(calls, link).await?;
+    let call = open(link, calls.open_to_offer().await).await?;
     let offer = async {
         call.peer.add_data_channel(CHANNEL).await?;
         call.peer.create_offer().await
@@ -140,8 +163,8 @@ async fn offer(calls: &Calls, link: &Link) -> Option<Call> {
     }
 }
 
-async fn open(calls: &Calls, link: &Link) -> Option<Call> {
-    match calls.open().await {
+async fn open(link: &Link, opened: Result<Call, CallError>) -> Option<Call> {
+    match opened {
         Ok(call) => Some(call),
         Err(error) => {
             if let CallError::Peer(error) = &error {

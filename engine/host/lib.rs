@@ -26,6 +26,7 @@
 
 mod call;
 mod codecs;
+mod fits;
 pub mod graph_file;
 mod handshake;
 mod manager;
@@ -34,6 +35,7 @@ mod plugin_build;
 mod plugin_crate;
 pub mod report;
 pub mod serve;
+mod template;
 
 pub use levada_engine as engine;
 pub use levada_plugin::{Frame, Kind, Picture, Sound};
@@ -43,6 +45,7 @@ pub use manager::{ManagerError, WebRtcManager};
 pub use pipeline::{Pipeline, PipelineNode, TransformNode};
 pub use plugin_build::BuildError;
 pub use plugin_crate::{CrateError, load_crate};
+pub use template::Template;
 
 /// The listings of the README, compiled as doctests.
 #[cfg(doctest)]

@@ -41,6 +41,9 @@ pub enum ManagerError {
         "this connection is made already; call prepare() before the other calls, or close() first"
     )]
     Made,
+    /// The program's runtime is shutting down.
+    #[error("the program is ending, and takes no more peers")]
+    Ending,
     /// A pipeline runs on this manager's connection already.
     #[error("a pipeline runs on this connection already; close() it first")]
     Running,
@@ -51,6 +54,7 @@ impl From<CallError> for ManagerError {
         match error {
             CallError::Peer(error) => error.into(),
             CallError::Node(error) => error.into(),
+            CallError::Ending => ManagerError::Ending,
         }
     }
 }
@@ -118,7 +122,11 @@ impl WebRtcManager {
         pipeline: Pipeline,
         url: &str,
     ) -> Result<(), ManagerError> {
-        let calls = Calls::new(self.engine.clone(), pipeline.plan()?, self.config.clone());
+        let calls = Calls::new(
+            self.engine.clone(),
+            pipeline.template()?,
+            self.config.clone(),
+        );
         let mut reconnect = Reconnect::new(url, None, ConnectOptions::default());
         let (_keep, mut shutdown) = watch::channel(false);
         loop {
@@ -157,12 +165,16 @@ impl WebRtcManager {
     /// # Errors
     /// When the pipeline is invalid, or the connection has been made.
     pub async fn prepare(&self, pipeline: &Pipeline) -> Result<(), ManagerError> {
-        let calls = Calls::new(self.engine.clone(), pipeline.plan()?, self.config.clone());
+        let calls = Calls::new(
+            self.engine.clone(),
+            pipeline.template()?,
+            self.config.clone(),
+        );
         let mut by_hand = self.by_hand.lock().await;
         if by_hand.peer.is_some() {
             return Err(ManagerError::Made);
         }
-        self.peer_of(&mut by_hand, &calls.config).await?;
+        self.peer_of(&mut by_hand, &calls.fit.config).await?;
         Ok(())
     }
 
@@ -235,11 +247,16 @@ impl WebRtcManager {
     /// # Errors
     /// When the pipeline is invalid, a node cannot be started, or one runs already.
     pub async fn start(&self, pipeline: &Pipeline) -> Result<(), ManagerError> {
-        let calls = Calls::new(self.engine.clone(), pipeline.plan()?, self.config.clone());
+        let calls = Calls::new(
+            self.engine.clone(),
+            pipeline.template()?,
+            self.config.clone(),
+        );
         let mut by_hand = self.by_hand.lock().await;
-        let (id, peer) = self.peer_of(&mut by_hand, &calls.config).await?;
+        let (id, peer) = self.peer_of(&mut by_hand, &calls.fit.config).await?;
         let events = by_hand.events.take().ok_or(ManagerError::Running)?;
-        let mut call = Call::start(&calls, id, peer, events)?;
+        let mut call = Call::new(id, peer, events);
+        call.start(&calls, &calls.fit.plan)?;
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             let why = loop {

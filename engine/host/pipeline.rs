@@ -13,7 +13,7 @@ use levada_plugin::{
     Frame, Outcome, Picture, Plugin, Sound, closure_plugin_of, picture_closure, sound_closure,
 };
 
-use crate::graph_file;
+use crate::{graph_file, template::Template};
 
 /// A node of a [`Pipeline`].
 ///
@@ -266,6 +266,11 @@ impl Pipeline {
     /// # Errors
     /// Every problem at once.
     pub fn plan(&self) -> Result<Arc<Plan>, Problems> {
+        Ok(self.template()?.plan().clone())
+    }
+
+    /// Plans the pipeline, and keeps what is needed to plan it for peers that cannot do what that settles.
+    pub(crate) fn template(&self) -> Result<Template, Problems> {
         let mut registry: Registry = graph_file::builtin_types();
         graph_file::hint_at_codecs(&mut registry, |plugin| {
             format!("add its plugin: .plugin(&load_crate(\"plugins/{plugin}\".as_ref())?)")
@@ -295,8 +300,7 @@ impl Pipeline {
         if !problems.as_slice().is_empty() {
             return Err(problems);
         }
-        let graph = graph.build(&registry)?;
-        Ok(Arc::new(Plan::new(graph, &registry)?))
+        Template::new(registry, move |catalog| graph.build(catalog))
     }
 }
 

@@ -11,6 +11,8 @@ use levada_engine::{
     },
 };
 
+use crate::codecs;
+
 /// Lines up columns: the first `left` of them to the left, the others to the right.
 fn table(rows: &[Vec<String>], left: usize) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -143,7 +145,12 @@ pub fn plan(plan: &Plan) -> String {
     }
     text.push_str(&table(&rows, 3));
     let mut rows = vec![row(["link", "carried by", "carries"])];
-    for (link, capacity) in graph.links.iter().zip(plan.channel_capacities()) {
+    for (at, (link, capacity)) in graph
+        .links
+        .iter()
+        .zip(plan.channel_capacities())
+        .enumerate()
+    {
         let carried = match capacity {
             None => "a call".to_owned(),
             Some(capacity) => {
@@ -166,7 +173,7 @@ pub fn plan(plan: &Plan) -> String {
                 plan.port_name(link.to)
             ),
             carried,
-            words(&link.formats, ", "),
+            carries(plan, at),
         ]);
     }
     text.push_str(&table(&rows, 3));
@@ -184,6 +191,27 @@ pub fn runs_on(class: Class) -> &'static str {
         Class::Heavy => "a worker",
         Class::Blocking => "a thread that may wait",
     }
+}
+
+/// What a link carries, as it was settled, and what else it may be where a peer has a say.
+fn carries(plan: &Plan, link: usize) -> String {
+    let mut formats: Vec<String> = plan.graph().links[link]
+        .formats
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let others = codecs::instead(plan, link);
+    for format in &mut formats {
+        let kind = format.split('/').next().unwrap_or_default().to_owned();
+        let of_kind = others
+            .iter()
+            .filter(|other| other.split('/').next() == Some(&kind));
+        let of_kind: Vec<&String> = of_kind.collect();
+        if !of_kind.is_empty() {
+            *format += &format!(" or {} as the peer agrees", words(&of_kind, " or "));
+        }
+    }
+    formats.join(", ")
 }
 
 fn words<T: ToString>(items: &[T], between: &str) -> String {

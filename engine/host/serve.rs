@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use levada_engine::{Engine, Report, graph::Plan};
+use levada_engine::{Engine, Report};
 use levada_signaling::{Answer, Description, Host, Link, Refusal};
 use levada_webrtc::PeerConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -12,6 +12,7 @@ use tracing::warn;
 use crate::{
     call::{Call, Calls, Happening, told},
     handshake,
+    template::Template,
 };
 
 /// Peers that came by `POST /offer` and are served at the same time.
@@ -30,11 +31,11 @@ pub struct PeerHost {
 }
 
 impl PeerHost {
-    /// Serves sessions of `plan`.
+    /// Serves sessions of `template`.
     #[must_use]
-    pub fn new(engine: Engine, plan: Arc<Plan>, config: PeerConfig) -> Arc<PeerHost> {
+    pub fn new(engine: Engine, template: Template, config: PeerConfig) -> Arc<PeerHost> {
         Arc::new(PeerHost {
-            calls: Calls::new(engine, plan, config),
+            calls: Calls::new(engine, template, config),
             offers: Arc::new(Semaphore::new(MAX_OFFERS)),
             shutdown: watch::Sender::new(false),
             tasks: watch::Sender::new(0),
@@ -96,7 +97,7 @@ impl Host for PeerHost {
             error: error.to_string(),
             remedy: remedy.into(),
         };
-        let call = self.calls.open().await.map_err(|error| {
+        let call = self.calls.open(&offer.sdp).await.map_err(|error| {
             warn!(%error, "no session for the peer");
             refusal(500, &error, "see the host's log")
         })?;
@@ -157,9 +158,9 @@ mod tests {
     #[tokio::test]
     async fn the_end_waits_for_every_task_whoever_else_holds_the_host() {
         let nodes = ["test-audio", "null"].map(PipelineNode::new);
-        let plan = Pipeline::new(nodes).plan().expect("a plan");
+        let template = Pipeline::new(nodes).template().expect("a plan");
         let engine = Engine::start(&EngineConfig::default()).expect("an engine");
-        let host = PeerHost::new(engine, plan, PeerConfig::default());
+        let host = PeerHost::new(engine, template, PeerConfig::default());
         let _server_s = host.clone();
         let (finish, finished) = oneshot::channel::<()>();
         host.spawn(async move {

@@ -126,6 +126,9 @@ pub enum ErrorCode {
     TooManyCandidates,
     /// Nothing was heard for too long, or what was sent was not read.
     TooSlow,
+    /// The application serves the peer, but without its sound or without its pictures: they have no codec in common
+    /// that would do.
+    NoMedia,
     /// The application refuses or has failed.
     Refused,
     /// A code this version does not know.

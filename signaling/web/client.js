@@ -407,6 +407,8 @@ async function take(message) {
         return status("The other side has just left; waiting for the next.", "working");
       }
       if (FATAL.has(message.code)) return stop(sentence(message.message), "failed");
+      // The rest goes on.
+      if (message.code === "no-media") return log(sentence(message.message), "problem");
       return status(`Signaling: ${message.message}`, "failed");
     default:
       return log(`passing over a message of type “${message.type}”`);

@@ -1,8 +1,8 @@
 """Posts an offer to /offer with aiortc and checks that sound, pictures and messages come back.
 
-    python echo_client.py http://127.0.0.1:8080 VP8
+    python echo_client.py http://127.0.0.1:8080 VP8 opus
 
-The second argument is the video codec (VP8 or H264). Prints one JSON object of what came back and ends with 0, or
+The other arguments are the video codec (VP8 or H264) and the audio codec (opus, PCMU or PCMA). Prints one JSON object of what came back and ends with 0, or
 names what did not come and ends with 1.
 """
 
@@ -77,7 +77,7 @@ class Halves(MediaStreamTrack):
         return frame
 
 
-async def main(url, codec):
+async def main(url, codec, sound_codec):
     pc = RTCPeerConnection()
     sound, picture, text, data = (asyncio.get_running_loop().create_future() for _ in range(4))
 
@@ -129,7 +129,9 @@ async def main(url, codec):
         if not future.done():
             future.set_result(message)
 
-    pc.addTrack(Tone())
+    audio = pc.addTransceiver(Tone(), direction="sendrecv")
+    offered = [c for c in RTCRtpSender.getCapabilities("audio").codecs if c.mimeType == f"audio/{sound_codec}"]
+    audio.setCodecPreferences(offered)
     video = pc.addTransceiver(Halves(), direction="sendrecv")
     offered = [c for c in RTCRtpSender.getCapabilities("video").codecs if c.mimeType == f"video/{codec}"]
     video.setCodecPreferences(offered)
@@ -157,4 +159,4 @@ async def main(url, codec):
     print(json.dumps(result | {"id": reply["id"], "codec": codec}))
 
 
-asyncio.run(main(sys.argv[1], sys.argv[2]))
+asyncio.run(main(*sys.argv[1:4]))

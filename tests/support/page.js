@@ -189,6 +189,60 @@ window.levadaTest = {
     return entries.find((entry) => entry.type === "outbound-rtp" && entry.kind === "video")?.targetBitrate;
   },
 
+  // Lets this page offer only these codecs of a kind, such as restrict("video", ["video/VP8"]). Before it offers.
+  restrict(kind, mimeTypes) {
+    const offer = RTCPeerConnection.prototype.createOffer;
+    RTCPeerConnection.prototype.createOffer = function (...options) {
+      const { codecs } = RTCRtpSender.getCapabilities(kind);
+      const wanted = codecs.filter(({ mimeType }) => mimeTypes.includes(mimeType));
+      for (const transceiver of this.getTransceivers()) {
+        if (transceiver.sender.track?.kind === kind) transceiver.setCodecPreferences(wanted);
+      }
+      return offer.apply(this, options);
+    };
+  },
+
+  // The MIME type of what comes in.
+  async codec(pc, kind) {
+    const entries = await pc.getStats();
+    return entries.get((await this.inbound(pc, kind))?.codecId)?.mimeType;
+  },
+
+  // Sends a picture of this size instead: quarters in known colours, and a bar that moves between them.
+  async sendQuarters(pc, width, height) {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [width, height];
+    const context = canvas.getContext("2d", { alpha: false });
+    let count = 0;
+    const draw = () => {
+      const [w, h] = [width / 2, height / 2];
+      const quarters = [["#e8e8e8", 0, 0], ["#c03020", w, 0], ["#2040c0", 0, h], ["#208030", w, h]];
+      for (const [colour, x, y] of quarters) {
+        context.fillStyle = colour;
+        context.fillRect(x, y, w, h);
+      }
+      context.fillStyle = "#808080";
+      context.fillRect((count++ * 8) % width, height * 0.47, width / 16, height * 0.06);
+    };
+    clearInterval(this.quartersTimer);
+    this.quartersTimer = setInterval(draw, 33);
+    draw();
+    const [track] = canvas.captureStream(30).getVideoTracks();
+    // The size stays as it is, whatever the browser thinks of the network.
+    track.contentHint = "detail";
+    await pc.getSenders().find((sender) => sender.track?.kind === "video").replaceTrack(track);
+  },
+
+  // The size of a video, and the colours of its upper quarters as [red, green, blue].
+  quarters(video) {
+    const canvas = document.createElement("canvas");
+    const [width, height] = [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.drawImage(video, 0, 0);
+    const at = (x) => [...context.getImageData(Math.floor(width * x), Math.floor(height / 4), 1, 1).data.slice(0, 3)];
+    return { width, height, left: at(0.25), right: at(0.75) };
+  },
+
   // How often this peer was told of a loss or found one itself, in both directions.
   async signsOfLoss(pc) {
     let signs = 0;

@@ -215,13 +215,24 @@ impl Report {
             .collect();
     }
 
-    /// Adds another session's figures of the same graph.
+    /// Adds another session's figures of the same graph. Where it was planned otherwise, for a peer with other
+    /// codecs, nodes and links that this report has not come behind the others.
     pub fn add(&mut self, other: &Report) {
         self.sessions += other.sessions;
         self.failed += other.failed;
         self.seconds = self.seconds.max(other.seconds);
         self.bytes_copied += other.bytes_copied;
-        for (mine, theirs) in self.nodes.iter_mut().zip(&other.nodes) {
+        for theirs in &other.nodes {
+            let is_it =
+                |mine: &NodeReport| mine.name == theirs.name && mine.type_name == theirs.type_name;
+            let at = match self.nodes.iter().position(is_it) {
+                Some(at) => at,
+                None => {
+                    self.nodes.push(theirs.clone());
+                    continue;
+                }
+            };
+            let mine = &mut self.nodes[at];
             mine.frames_in += theirs.frames_in;
             mine.frames_out += theirs.frames_out;
             mine.unlinked += theirs.unlinked;
@@ -234,7 +245,12 @@ impl Report {
                 mine.progress = theirs.progress;
             }
         }
-        for (mine, theirs) in self.links.iter_mut().zip(&other.links) {
+        for theirs in &other.links {
+            let is_it = |mine: &&mut LinkReport| mine.from == theirs.from && mine.to == theirs.to;
+            let Some(mine) = self.links.iter_mut().find(is_it) else {
+                self.links.push(theirs.clone());
+                continue;
+            };
             mine.frames += theirs.frames;
             mine.dropped += theirs.dropped;
         }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum, error::ErrorKind};
 use levada::{
-    Loss, WebRtcConfig,
+    Loss, Template, WebRtcConfig,
     engine::{Engine, EngineConfig, Report, graph::Plan},
     report,
     serve::PeerHost,
@@ -119,7 +119,8 @@ pub async fn ctrl_c() {
 
 pub fn run(args: &Run) -> Outcome {
     args.check_usage();
-    let plan = load(&args.graph, &args.set, false)?.plan;
+    let loaded = load(&args.graph, &args.set, false)?;
+    let plan = loaded.plan;
     if args.clock == Clock::Virtual {
         let seed = args.seed.unwrap_or_else(virtual_run::draw_seed);
         let finished = virtual_run::run(&plan, seed, args.duration)?;
@@ -134,7 +135,7 @@ pub fn run(args: &Run) -> Outcome {
     .map_err(Failure::new)?;
     let mut report = runtime.block_on(async {
         if plan.is_template() {
-            serve(args, plan, engine.clone()).await
+            serve(args, loaded.template, engine.clone()).await
         } else {
             once(args, &plan, &engine).await
         }
@@ -225,12 +226,12 @@ async fn once(args: &Run, plan: &Arc<Plan>, engine: &Engine) -> Result<Report, F
 }
 
 /// Serves a session to each peer.
-async fn serve(args: &Run, plan: Arc<Plan>, engine: Engine) -> Result<Report, Failure> {
-    let name = plan.graph().name.clone();
+async fn serve(args: &Run, template: Template, engine: Engine) -> Result<Report, Failure> {
+    let name = template.plan().graph().name.clone();
     let loss = Loss::from_env().map_err(|error| Failure::new(format!("levada: {error}")))?;
     let host = PeerHost::new(
         engine,
-        plan,
+        template,
         WebRtcConfig {
             loss,
             ..WebRtcConfig::default()

@@ -26,7 +26,8 @@ impl MediaKind {
         }
     }
 
-    pub(crate) const fn index(self) -> usize {
+    /// Its place in [`MediaKind::ALL`].
+    pub const fn index(self) -> usize {
         match self {
             MediaKind::Audio => 0,
             MediaKind::Video => 1,
@@ -45,6 +46,10 @@ impl fmt::Display for MediaKind {
 pub enum Codec {
     /// Opus, RFC 6716, in RTP by RFC 7587.
     Opus,
+    /// G.711 with the mu law, 8000 Hz, one channel, in RTP by RFC 3551, 4.5.14.
+    Pcmu,
+    /// G.711 with the A law, likewise.
+    Pcma,
     /// VP8, RFC 6386, in RTP by RFC 7741.
     Vp8,
     /// H.264, constrained baseline, packetization mode 1, in RTP by RFC 6184; access units are Annex B.
@@ -53,12 +58,18 @@ pub enum Codec {
 
 impl Codec {
     /// Every codec, the preferred one of a kind first.
-    pub const ALL: [Codec; 3] = [Codec::Opus, Codec::Vp8, Codec::H264];
+    pub const ALL: [Codec; 5] = [
+        Codec::Opus,
+        Codec::Pcmu,
+        Codec::Pcma,
+        Codec::Vp8,
+        Codec::H264,
+    ];
 
     /// Whether it is heard or seen.
     pub const fn kind(self) -> MediaKind {
         match self {
-            Codec::Opus => MediaKind::Audio,
+            Codec::Opus | Codec::Pcmu | Codec::Pcma => MediaKind::Audio,
             Codec::Vp8 | Codec::H264 => MediaKind::Video,
         }
     }
@@ -67,6 +78,7 @@ impl Codec {
     pub const fn clock_rate(self) -> u32 {
         match self {
             Codec::Opus => 48_000,
+            Codec::Pcmu | Codec::Pcma => 8_000,
             Codec::Vp8 | Codec::H264 => 90_000,
         }
     }
@@ -75,9 +87,19 @@ impl Codec {
     pub const fn mime_type(self) -> &'static str {
         match self {
             Codec::Opus => "audio/opus",
+            Codec::Pcmu => "audio/PCMU",
+            Codec::Pcma => "audio/PCMA",
             Codec::Vp8 => "video/VP8",
             Codec::H264 => "video/H264",
         }
+    }
+
+    /// Its name in descriptions, without the kind.
+    pub fn name(self) -> &'static str {
+        let mime_type = self.mime_type();
+        mime_type
+            .split_once('/')
+            .map_or(mime_type, |(_, name)| name)
     }
 
     /// The codec with this MIME type, in any case.
@@ -95,8 +117,10 @@ impl Codec {
     pub(crate) const fn index(self) -> usize {
         match self {
             Codec::Opus => 0,
-            Codec::Vp8 => 1,
-            Codec::H264 => 2,
+            Codec::Pcmu => 1,
+            Codec::Pcma => 2,
+            Codec::Vp8 => 3,
+            Codec::H264 => 4,
         }
     }
 }

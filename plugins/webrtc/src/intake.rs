@@ -149,7 +149,12 @@ impl Intake {
             fmtp: info
                 .as_ref()
                 .map_or_else(String::new, |info| info.fmtp.clone()),
-            channels: info.map_or(2, |info| u32::from(info.channels)),
+            // G.711 states none, and has one.
+            channels: match (packet.codec, info) {
+                (Codec::Opus, None) => 2,
+                (_, Some(info)) if info.channels > 0 => u32::from(info.channels),
+                _ => 1,
+            },
             base_ns: self.host.now() / BASE_NS * BASE_NS,
             kind: if self.packets {
                 TrackKind::Packets {
@@ -159,7 +164,7 @@ impl Intake {
                     newest: None,
                 }
             } else {
-                let limits = ReorderLimits::of(packet.codec.kind());
+                let limits = ReorderLimits::of(packet.codec);
                 TrackKind::Units(Box::new(Depacketiser::new(packet.codec, limits)))
             },
         };
@@ -291,7 +296,10 @@ impl Intake {
         }
         let duration = match track.codec {
             Codec::Opus => opus_duration_us(frame.payload()),
-            _ => 0,
+            // A sample is a byte.
+            Codec::Pcmu | Codec::Pcma => u32::try_from(frame.payload().len())
+                .map_or(0, |samples| samples.saturating_mul(125)),
+            Codec::Vp8 | Codec::H264 => 0,
         };
         Ok(frame
             .with_pts(track.base_ns.saturating_add(pts))

@@ -23,7 +23,7 @@ mod wire;
 
 pub use codec::{Codec, MediaKind};
 pub use config::{IceServer, MAX_ADDRESSES, MAX_MESSAGE_BYTES, PeerConfig};
-pub use driver::TokioPeer;
+pub use driver::{Abilities, TokioPeer};
 pub use error::{PeerError, Refused};
 pub use loss::{LOSS_VARIABLE, Loss, LossControl, SeededLoss};
 pub use peer::{

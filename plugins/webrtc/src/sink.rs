@@ -25,8 +25,8 @@ const KEYFRAME_INTERVAL_NS: i64 = 500_000_000;
 /// Sends what arrives to the session's peer.
 ///
 /// **Inputs** `audio`, `video` and `data`, one kind each, or `in` with all three. Sound and pictures are access units
-/// (`opus`, `vp8`, `h264` in Annex B) or RTP payloads (`rtp-opus`, `rtp-vp8`, `rtp-h264`), as each frame's format
-/// says. **Data** goes out on the data channel whose label is the stream's label, as text when its format is
+/// (`opus`, `pcmu`, `pcma`, `vp8`, `h264` in Annex B) or RTP payloads (`rtp-opus`, `rtp-vp8` and so on), as each frame's
+/// format says. **Data** goes out on the data channel whose label is the stream's label, as text when its format is
 /// `text/plain`, otherwise as bytes. **Events**: when the peer asks for a keyframe, the request travels upstream from
 /// the inputs that bring pictures. When the network takes more or less than before, as the peer's reports show, a
 /// bitrate travels upstream: pictures get what sound leaves over. **Params** `min-bitrate` and `max-bitrate` in kbit/s:

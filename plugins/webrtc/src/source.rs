@@ -11,8 +11,8 @@ use crate::wire;
 /// Brings what the session's peer sends into the graph.
 ///
 /// **Outputs** `audio`, `video` and `data`, one kind each, or `out` with all three. **Params** `mode`: `encoded` (one
-/// access unit a frame: an Opus packet, a VP8 frame, an H.264 picture in Annex B) or `packets` (one RTP payload a
-/// frame, nothing reassembled; encodings `rtp-opus`, `rtp-vp8`, `rtp-h264`; the packet's number as side data
+/// access unit a frame: an Opus packet, samples of G.711, a VP8 frame, an H.264 picture in Annex B) or `packets` (one
+/// RTP payload a frame, nothing reassembled; encodings `rtp-opus`, `rtp-vp8` and so on; the packet's number as side data
 /// `levada.rtp/1`). **Data** frames are `text/plain` or `application/octet-stream`; their stream is labelled with the
 /// data channel's label. **Events**: a keyframe request and a bitrate from downstream are passed to the peer for the video
 /// track that they mean (PLI and REMB), so that a browser whose own pictures come back to it adapts to its network.

@@ -14,11 +14,15 @@ pub(crate) enum Wire {
 }
 
 impl Wire {
-    const ALL: [Wire; 6] = [
+    const ALL: [Wire; 10] = [
         Wire::Unit(Codec::Opus),
+        Wire::Unit(Codec::Pcmu),
+        Wire::Unit(Codec::Pcma),
         Wire::Unit(Codec::Vp8),
         Wire::Unit(Codec::H264),
         Wire::Packet(Codec::Opus),
+        Wire::Packet(Codec::Pcmu),
+        Wire::Packet(Codec::Pcma),
         Wire::Packet(Codec::Vp8),
         Wire::Packet(Codec::H264),
     ];
@@ -27,9 +31,13 @@ impl Wire {
     pub(crate) const fn encoding(self) -> &'static str {
         match self {
             Wire::Unit(Codec::Opus) => "opus",
+            Wire::Unit(Codec::Pcmu) => "pcmu",
+            Wire::Unit(Codec::Pcma) => "pcma",
             Wire::Unit(Codec::Vp8) => "vp8",
             Wire::Unit(Codec::H264) => "h264",
             Wire::Packet(Codec::Opus) => "rtp-opus",
+            Wire::Packet(Codec::Pcmu) => "rtp-pcmu",
+            Wire::Packet(Codec::Pcma) => "rtp-pcma",
             Wire::Packet(Codec::Vp8) => "rtp-vp8",
             Wire::Packet(Codec::H264) => "rtp-h264",
         }
@@ -63,8 +71,9 @@ pub(crate) const TEXT: &str = "text/plain";
 pub(crate) const BINARY: &str = "application/octet-stream";
 
 /// Formats of the ports.
-pub(crate) const AUDIO_FORMATS: &str = "audio/opus audio/rtp-opus";
+pub(crate) const AUDIO_FORMATS: &str = "audio/opus audio/pcmu;rate=8000;channels=1 audio/pcma;rate=8000;channels=1 \
+     audio/rtp-opus audio/rtp-pcmu audio/rtp-pcma";
 pub(crate) const VIDEO_FORMATS: &str = "video/vp8 video/h264 video/rtp-vp8 video/rtp-h264";
 pub(crate) const DATA_FORMATS: &str = "data/*";
-pub(crate) const ALL_FORMATS: &str =
-    "audio/opus audio/rtp-opus video/vp8 video/h264 video/rtp-vp8 video/rtp-h264 data/*";
+pub(crate) const ALL_FORMATS: &str = "audio/opus audio/pcmu;rate=8000;channels=1 audio/pcma;rate=8000;channels=1 \
+     audio/rtp-opus audio/rtp-pcmu audio/rtp-pcma video/vp8 video/h264 video/rtp-vp8 video/rtp-h264 data/*";

@@ -12,8 +12,8 @@ use levada_webrtc::media::{
     AccessUnit, Depacketiser, Packetiser, PacketiserStart, ReorderLimits, RtpPacket,
 };
 use levada_webrtc::{
-    Codec, Loss, LossControl, MediaKind, Message, Peer, PeerConfig, PeerEvent, PeerSink, RtpIn,
-    SeededLoss, TokioPeer, TrackId,
+    Codec, Loss, LossControl, Message, Peer, PeerConfig, PeerEvent, PeerSink, RtpIn, SeededLoss,
+    TokioPeer, TrackId,
 };
 use std::sync::Arc;
 
@@ -79,10 +79,7 @@ async fn pictures_recover_from_a_burst_of_lost_packets() {
     });
     let camera_sink = Arc::new(Camera::default());
     let screen_sink = Arc::new(Screen {
-        depacketiser: Mutex::new(Depacketiser::new(
-            Codec::Vp8,
-            ReorderLimits::of(MediaKind::Video),
-        )),
+        depacketiser: Mutex::new(Depacketiser::new(Codec::Vp8, ReorderLimits::of(Codec::Vp8))),
         shown: Mutex::default(),
         wanted: Mutex::default(),
     });

@@ -44,7 +44,7 @@ pub(super) fn kind_of(kind: MediaKind) -> RtpCodecKind {
 pub(super) fn rtp_codec(codec: Codec) -> RTCRtpCodec {
     let (channels, fmtp) = match codec {
         Codec::Opus => (2, "minptime=10;useinbandfec=1"),
-        Codec::Vp8 => (0, ""),
+        Codec::Pcmu | Codec::Pcma | Codec::Vp8 => (0, ""),
         Codec::H264 => (
             0,
             "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
@@ -80,6 +80,9 @@ fn media_engine(config: &PeerConfig) -> webrtc::error::Result<MediaEngine> {
     for &codec in &config.codecs {
         let payload_type = match codec {
             Codec::Opus => 111,
+            // Those that RFC 3551 gives them.
+            Codec::Pcmu => 0,
+            Codec::Pcma => 8,
             Codec::Vp8 => 96,
             Codec::H264 => 125,
         };

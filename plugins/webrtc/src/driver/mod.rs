@@ -18,5 +18,6 @@ mod socket;
 mod tokio;
 mod tracks;
 
+pub use self::sdp::Abilities;
 pub use self::tokio::TokioPeer;
 pub(crate) use self::tokio::random;

@@ -34,13 +34,13 @@ struct Sending {
 impl TokioPeer {
     /// Adds what this side sends, and, when it makes the offer, what it wants to receive. Once.
     ///
-    /// `video` is the codec that the video stream is announced with. The core binds its resend buffer and its sender
+    /// `announced` is the codec that the stream of each kind is announced with. The core binds its resend buffer and its sender
     /// reports to a stream whose announced codec was agreed, so it has to be one that the other side takes.
     async fn add_media(
         &self,
         negotiation: &mut Negotiation,
         offering: bool,
-        video: Codec,
+        announced: [Codec; MediaKind::ALL.len()],
     ) -> webrtc::error::Result<()> {
         if std::mem::replace(&mut negotiation.media_added, true) {
             return Ok(());
@@ -50,10 +50,7 @@ impl TokioPeer {
             let (sends, receives) = (self.config.sends(kind), self.config.receives(kind));
             if sends {
                 let ssrc = (random() as u32).max(1);
-                let announced = match kind {
-                    MediaKind::Audio => Codec::Opus,
-                    MediaKind::Video => video,
-                };
+                let announced = announced[kind.index()];
                 let track = Arc::new(self.local_track(&stream, kind, ssrc, announced));
                 // An answering side takes any direction first: the core matches an offered section only to a
                 // transceiver that does both, and `restrict` then takes away what is not wanted.
@@ -144,7 +141,7 @@ impl TokioPeer {
         &self,
         negotiation: &mut Negotiation,
     ) -> webrtc::error::Result<String> {
-        self.add_media(negotiation, true, self.preferred_video(None))
+        self.add_media(negotiation, true, self.preferred(None))
             .await?;
         let offer = self.connection.create_offer(None).await?;
         let sdp = offer.sdp.clone();
@@ -158,8 +155,8 @@ impl TokioPeer {
         offer: &str,
     ) -> webrtc::error::Result<String> {
         let description = RTCSessionDescription::offer(offer.to_owned())?;
-        let video = self.preferred_video(Some(offer));
-        self.add_media(negotiation, false, video).await?;
+        self.add_media(negotiation, false, self.preferred(Some(offer)))
+            .await?;
         self.connection.set_remote_description(description).await?;
         self.restrict(offer).await?;
         let answer = self.connection.create_answer(None).await?;
@@ -175,29 +172,37 @@ impl TokioPeer {
         answer: &str,
     ) -> webrtc::error::Result<()> {
         let description = RTCSessionDescription::answer(answer.to_owned())?;
-        let video = self.preferred_video(Some(answer));
-        if let Some(sending) = &mut negotiation.sending[MediaKind::Video.index()]
-            && sending.announced != video
-        {
-            // See `add_media`: the stream was announced with a codec that the other side may not have taken.
-            let stream = sending.sender.track().stream_id().await;
-            let track = self.local_track(&stream, MediaKind::Video, sending.ssrc, video);
-            sending.sender.replace_track(Arc::new(track)).await?;
-            sending.announced = video;
+        let preferred = self.preferred(Some(answer));
+        for kind in MediaKind::ALL {
+            let codec = preferred[kind.index()];
+            if let Some(sending) = &mut negotiation.sending[kind.index()]
+                && sending.announced != codec
+            {
+                // See `add_media`: the stream was announced with a codec that the other side may not have taken.
+                let stream = sending.sender.track().stream_id().await;
+                let track = self.local_track(&stream, kind, sending.ssrc, codec);
+                sending.sender.replace_track(Arc::new(track)).await?;
+                sending.announced = codec;
+            }
         }
         self.connection.set_remote_description(description).await?;
         self.agreed(negotiation).await
     }
 
-    /// The video codec that the other side prefers among ours; without its description, or where there is none, the
-    /// one that we prefer.
-    fn preferred_video(&self, theirs: Option<&str>) -> Codec {
-        let ours: Vec<Codec> = self.config.codecs(MediaKind::Video).collect();
-        theirs
-            .and_then(|sdp| sdp::preferred_video(sdp, &ours))
-            .or_else(|| ours.first().copied())
-            // Nothing is sent or received then.
-            .unwrap_or(Codec::Vp8)
+    /// The codec of each kind that the other side prefers among ours; without its description, or where there is none,
+    /// the one that we prefer.
+    fn preferred(&self, theirs: Option<&str>) -> [Codec; MediaKind::ALL.len()] {
+        MediaKind::ALL.map(|kind| {
+            let ours: Vec<Codec> = self.config.codecs(kind).collect();
+            theirs
+                .and_then(|sdp| sdp::preferred(sdp, kind, &ours))
+                .or_else(|| ours.first().copied())
+                // Nothing is sent or received then.
+                .unwrap_or(match kind {
+                    MediaKind::Audio => Codec::Opus,
+                    MediaKind::Video => Codec::Vp8,
+                })
+        })
     }
 
     /// A track with one stream, announced with `codec`. Offered with it are all codecs of its kind.

@@ -14,6 +14,12 @@ pub(super) struct Section {
     pub(super) mid: String,
     /// The payload types of our codecs, in the section's order of preference.
     pub(super) codecs: Vec<(u8, Codec)>,
+    /// Its port is 0: it is not to be used.
+    rejected: bool,
+    /// The names of all encodings, ours or not.
+    names: Vec<String>,
+    /// Payload types of H.264 whose pictures may be cut into several packets.
+    fragments: Vec<u8>,
 }
 
 /// The media sections of a description, in order.
@@ -29,12 +35,16 @@ pub(super) fn sections(sdp: &str) -> Vec<Section> {
                 Some("video") => Some(MediaKind::Video),
                 _ => None,
             };
+            let rejected = words.clone().next() == Some("0");
             // Past port and protocol come the payload types, preferred first.
             order = words.skip(2).filter_map(|word| word.parse().ok()).collect();
             sections.push(Section {
                 kind,
                 mid: String::new(),
                 codecs: Vec::new(),
+                rejected,
+                names: Vec::new(),
+                fragments: Vec::new(),
             });
             continue;
         }
@@ -43,12 +53,19 @@ pub(super) fn sections(sdp: &str) -> Vec<Section> {
         };
         if let Some(mid) = line.strip_prefix("a=mid:") {
             section.mid = mid.to_owned();
+        } else if let Some(fmtp) = line.strip_prefix("a=fmtp:") {
+            if let Some((payload_type, params)) = fmtp.split_once(' ')
+                && let Ok(payload_type) = payload_type.parse()
+                && params.contains("packetization-mode=1")
+            {
+                section.fragments.push(payload_type);
+            }
         } else if let Some(map) = line.strip_prefix("a=rtpmap:")
             && let Some((payload_type, encoding)) = map.split_once(' ')
             && let Ok(payload_type) = payload_type.parse()
             && let Some(kind) = section.kind
             && let Some(name) = encoding.split('/').next()
-            && let Some(codec) = Codec::from_mime_type(&format!("{kind}/{name}"))
+            && let Some(codec) = section.note(kind, name)
             && let Some(place) = order.iter().position(|known| *known == payload_type)
         {
             let at = section
@@ -62,16 +79,80 @@ pub(super) fn sections(sdp: &str) -> Vec<Section> {
     sections
 }
 
-/// The video codec that the description prefers among `ours`.
-pub(super) fn preferred_video(sdp: &str, ours: &[Codec]) -> Option<Codec> {
+impl Section {
+    /// Keeps the name of an encoding for messages, and answers which of our codecs it is.
+    fn note(&mut self, kind: MediaKind, name: &str) -> Option<Codec> {
+        let fits = name.len() <= MAX_NAME_BYTES && name.bytes().all(|byte| byte.is_ascii_graphic());
+        if fits && self.names.len() < 2 * MAX_NAMES {
+            self.names.push(name.to_owned());
+        }
+        Codec::from_mime_type(&format!("{kind}/{name}"))
+    }
+}
+
+/// The codec of a kind that the description prefers among `ours`.
+pub(super) fn preferred(sdp: &str, kind: MediaKind, ours: &[Codec]) -> Option<Codec> {
     sections(sdp)
         .into_iter()
-        .filter(|section| section.kind == Some(MediaKind::Video))
+        .filter(|section| section.kind == Some(kind))
         .find_map(|section| {
             let mut codecs = section.codecs.iter().map(|(_, codec)| *codec);
             codecs.find(|codec| ours.contains(codec))
         })
 }
+
+/// What the other side's description says that it can do with sound or pictures.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// Those of our codecs that it has, preferred first.
+    pub codecs: Vec<Codec>,
+    /// All that it has, by the names that the description gives them.
+    pub names: Vec<String>,
+}
+
+impl Abilities {
+    /// Reads a description; `None` for a kind of which it has no section, or only such as are rejected.
+    pub fn of(sdp: &str, kind: MediaKind) -> Option<Abilities> {
+        let sections = sections(sdp);
+        let mut of_kind = sections
+            .iter()
+            .filter(|section| section.kind == Some(kind) && !section.rejected)
+            .peekable();
+        of_kind.peek()?;
+        let mut abilities = Abilities::default();
+        for section in of_kind {
+            for (payload_type, codec) in &section.codecs {
+                // As `Outbound::negotiate` has it: in single packets no whole picture fits.
+                let usable = *codec != Codec::H264 || section.fragments.contains(payload_type);
+                if usable && !abilities.codecs.contains(codec) {
+                    abilities.codecs.push(*codec);
+                }
+            }
+            for name in &section.names {
+                let is_help = HELPERS.iter().any(|help| name.eq_ignore_ascii_case(help));
+                if !is_help && !abilities.names.contains(name) && abilities.names.len() < MAX_NAMES
+                {
+                    abilities.names.push(name.clone());
+                }
+            }
+        }
+        Some(abilities)
+    }
+}
+
+/// Encodings that carry no media of their own.
+const HELPERS: [&str; 6] = [
+    "rtx",
+    "red",
+    "ulpfec",
+    "flexfec-03",
+    "telephone-event",
+    "CN",
+];
+/// Names that are told.
+const MAX_NAMES: usize = 16;
+/// The longest name that is told, in bytes.
+const MAX_NAME_BYTES: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -86,13 +167,39 @@ mod tests {
     fn sections_and_codecs_are_found_in_order_of_preference() {
         let sections = sections(OFFER);
         assert_eq!(sections.len(), 3);
-        assert_eq!(sections[0].codecs, [(111, Codec::Opus)]);
+        assert_eq!(sections[0].codecs, [(111, Codec::Opus), (0, Codec::Pcmu)]);
         assert_eq!(sections[1].mid, "1");
         assert_eq!(sections[1].codecs, [(103, Codec::H264), (96, Codec::Vp8)]);
         assert_eq!(sections[2].kind, None);
-        assert_eq!(preferred_video(OFFER, &Codec::ALL), Some(Codec::H264));
-        assert_eq!(preferred_video(OFFER, &[Codec::Vp8]), Some(Codec::Vp8));
-        assert_eq!(preferred_video(OFFER, &[Codec::Opus]), None);
+        let video = |ours: &[Codec]| preferred(OFFER, MediaKind::Video, ours);
+        assert_eq!(video(&Codec::ALL), Some(Codec::H264));
+        assert_eq!(video(&[Codec::Vp8]), Some(Codec::Vp8));
+        assert_eq!(video(&[Codec::Opus]), None);
+        let audio = preferred(OFFER, MediaKind::Audio, &[Codec::Pcmu, Codec::Pcma]);
+        assert_eq!(audio, Some(Codec::Pcmu));
+    }
+
+    #[test]
+    fn what_the_other_side_can_do_is_told_by_kind() {
+        let abilities = |kind| Abilities::of(OFFER, kind).unwrap();
+        let sound = abilities(MediaKind::Audio);
+        assert_eq!(sound.codecs, [Codec::Opus, Codec::Pcmu]);
+        assert_eq!(sound.names, ["PCMU", "opus"]);
+        let pictures = abilities(MediaKind::Video);
+        assert_eq!(
+            pictures.codecs,
+            [Codec::Vp8],
+            "H.264 in single packets is of no use"
+        );
+        assert_eq!(pictures.names, ["VP8", "H264"]);
+        let cut = format!(
+            "{OFFER}m=video 9 x 104\r\na=rtpmap:104 H264/90000\r\na=fmtp:104 a=b;packetization-mode=1\r\n"
+        );
+        let pictures = Abilities::of(&cut, MediaKind::Video).unwrap();
+        assert_eq!(pictures.codecs, [Codec::Vp8, Codec::H264]);
+        assert_eq!(Abilities::of("v=0\r\n", MediaKind::Audio), None);
+        let rejected = OFFER.replace("audio 9", "audio 0");
+        assert_eq!(Abilities::of(&rejected, MediaKind::Audio), None);
     }
 
     #[test]

@@ -80,20 +80,16 @@ pub struct Depacketiser {
 }
 
 impl ReorderLimits {
-    /// The default for a kind: video waits long enough for a lost packet to be asked for and sent again; sound, which
+    /// The default for a codec: video waits long enough for a lost packet to be asked for and sent again; sound, which
     /// is not sent again, waits for packets that overtook each other.
-    pub const fn of(kind: MediaKind) -> Self {
-        match kind {
-            // 60 ms at 48 kHz.
-            MediaKind::Audio => Self {
-                packets: 32,
-                ticks: 2_880,
-            },
-            // 200 ms at 90 kHz.
-            MediaKind::Video => Self {
-                packets: 512,
-                ticks: 18_000,
-            },
+    pub const fn of(codec: Codec) -> Self {
+        let (packets, ms) = match codec.kind() {
+            MediaKind::Audio => (32, 60),
+            MediaKind::Video => (512, 200),
+        };
+        Self {
+            packets,
+            ticks: codec.clock_rate() / 1000 * ms,
         }
     }
 }
@@ -182,7 +178,7 @@ impl Depacketiser {
             // It only pads.
             return;
         }
-        if self.codec == Codec::Opus {
+        if self.codec.kind() == MediaKind::Audio {
             let unit = self.unit(Content::Whole(packet.payload), packet.timestamp, true, None);
             self.ready.push_back(unit);
             return;
@@ -214,7 +210,7 @@ impl Depacketiser {
 
     fn begins_unit(&self, payload: &[u8]) -> bool {
         match self.codec {
-            Codec::Opus => true,
+            Codec::Opus | Codec::Pcmu | Codec::Pcma => true,
             Codec::Vp8 => {
                 vp8::Descriptor::parse(payload).is_some_and(|descriptor| descriptor.starts_frame)
             }
@@ -225,7 +221,7 @@ impl Depacketiser {
     fn add(&mut self, payload: &Bytes) -> Result<(), h264::Malformed> {
         let before = self.parts.len();
         match self.codec {
-            Codec::Opus => {}
+            Codec::Opus | Codec::Pcmu | Codec::Pcma => {}
             Codec::Vp8 => {
                 let descriptor = vp8::Descriptor::parse(payload).ok_or(h264::Malformed)?;
                 if descriptor.starts_frame && before > 0 {
@@ -269,7 +265,7 @@ impl Depacketiser {
             return;
         };
         let (keyframe, size) = match self.codec {
-            Codec::Opus => (true, None),
+            Codec::Opus | Codec::Pcmu | Codec::Pcma => (true, None),
             Codec::Vp8 => {
                 let first = self.parts.first().map_or(&[][..], |part| &part.bytes);
                 (vp8::is_keyframe(first), vp8::size(first))

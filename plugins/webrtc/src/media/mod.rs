@@ -1,10 +1,11 @@
-//! Turns RTP packets into access units and back, for Opus, VP8 and H.264.
+//! Turns RTP packets into access units and back, for Opus, G.711, VP8 and H.264.
 //!
 //! No sockets, no tasks and no clock: packets go in, units come out, and what depends on time takes the time as an
 //! argument. Everything here may be fed by a stranger, so every parser is bounded and none can panic, and what is held
 //! back is limited in packets, bytes and time.
 //!
-//! An *access unit* is what a decoder takes at once: one Opus packet, one VP8 frame, or the NAL units of one H.264
+//! An *access unit* is what a decoder takes at once: one Opus packet, the samples of one packet of
+//! G.711, one VP8 frame, or the NAL units of one H.264
 //! picture in Annex B form with four-byte start codes.
 
 mod depacketiser;
@@ -33,7 +34,7 @@ use crate::codec::Codec;
 /// Whether the payload of one RTP packet begins a keyframe, for those who pass packets on without reassembly.
 pub fn starts_keyframe(codec: Codec, payload: &[u8]) -> bool {
     match codec {
-        Codec::Opus => false,
+        Codec::Opus | Codec::Pcmu | Codec::Pcma => false,
         Codec::Vp8 => vp8::Descriptor::parse(payload).is_some_and(|descriptor| {
             descriptor.starts_frame && vp8::is_keyframe(&payload[descriptor.len..])
         }),

@@ -102,6 +102,17 @@ impl Packetiser {
                 out.push(packet(unit.clone()));
                 return Ok(0);
             }
+            Codec::Pcmu | Codec::Pcma => {
+                // A sample is a byte, so any cut is between two of them, and a tick later for each.
+                for (index, chunk) in unit.chunks(self.max_payload).enumerate() {
+                    let ticks = (index * self.max_payload) as u32;
+                    out.push(RtpOut {
+                        timestamp: timestamp.wrapping_add(ticks),
+                        ..packet(unit.slice_ref(chunk))
+                    });
+                }
+                return Ok(0);
+            }
             Codec::Vp8 => {
                 let room = self.max_payload - vp8::DESCRIPTOR_BYTES;
                 let id = self.picture_id;
@@ -181,6 +192,19 @@ mod tests {
         assert_eq!((packets.len(), copied), (3, 0));
         let markers: Vec<_> = packets.iter().map(|packet| packet.marker).collect();
         assert_eq!(markers, [false, false, true]);
+    }
+
+    #[test]
+    fn long_blocks_of_g711_are_cut_between_samples() {
+        for codec in [Codec::Pcmu, Codec::Pcma] {
+            let (packets, copied) = packetise(codec, &[7; 250], 100).unwrap();
+            let cut: Vec<_> = packets
+                .iter()
+                .map(|packet| (packet.timestamp, packet.payload.len(), packet.marker))
+                .collect();
+            assert_eq!(cut, [(0, 100, false), (100, 100, false), (200, 50, false)]);
+            assert_eq!(copied, 0);
+        }
     }
 
     #[test]

@@ -1,0 +1,342 @@
+//! [`Fits`]: what a peer is served with, by the codecs that it has.
+//!
+//! The graph's plan serves every peer that has what it settles. For one that has not, of sound or of pictures, the graph
+//! is planned anew with what that peer has ([`Template::plan_for`]); where that is impossible, the peer gets no media of
+//! that kind, and is told why. Plans are kept by the codecs that they are for, the last [`MAX_KEPT`] of them.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use levada_engine::graph::{Plan, Problems};
+use levada_webrtc::{Abilities, Codec, MediaKind, PeerConfig};
+
+use crate::{codecs, template::Template};
+
+/// Plans that are kept for peers with other codecs than the graph's plan settles.
+const MAX_KEPT: usize = 8;
+
+/// A plan, and what the peer that it serves may agree to.
+pub(crate) struct Fit {
+    pub plan: Arc<Plan>,
+    pub config: PeerConfig,
+    /// The kinds of which the peer gets nothing, and what is in the way of a plan; nothing where the two sides have
+    /// no codec in common at all.
+    lacks: Vec<(MediaKind, Option<String>)>,
+}
+
+/// By kind: the codecs to which a plan is narrowed; `None` for a kind that is served as it is.
+type Narrowing = [Option<Vec<Codec>>; MediaKind::ALL.len()];
+
+/// See the module's documentation.
+pub(crate) struct Fits {
+    template: Template,
+    config: PeerConfig,
+    base: Arc<Fit>,
+    kept: Mutex<Vec<(Narrowing, Arc<Fit>)>>,
+    /// What this side may offer.
+    offered: OnceLock<PeerConfig>,
+}
+
+impl Fits {
+    pub fn new(template: Template, config: PeerConfig) -> Fits {
+        let base = Fit {
+            plan: template.plan().clone(),
+            config: codecs::narrowed(&config, template.plan()),
+            lacks: vec![],
+        };
+        Fits {
+            template,
+            config,
+            base: Arc::new(base),
+            kept: Mutex::default(),
+            offered: OnceLock::new(),
+        }
+    }
+
+    /// The fit for a peer that has whatever the graph's plan settles.
+    pub fn base(&self) -> &Arc<Fit> {
+        &self.base
+    }
+
+    /// The fit for the peer that made this offer, and what to tell it. Takes milliseconds where a plan has to be
+    /// made.
+    pub fn for_offer(&self, sdp: &str) -> (Arc<Fit>, Vec<String>) {
+        self.fit(MediaKind::ALL.map(|kind| Abilities::of(sdp, kind)))
+    }
+
+    /// The same for one that made this answer: it sends what it prefers of what it took.
+    pub fn for_answer(&self, sdp: &str) -> (Arc<Fit>, Vec<String>) {
+        self.fit(MediaKind::ALL.map(|kind| {
+            let mut abilities = Abilities::of(sdp, kind)?;
+            abilities.codecs.truncate(1);
+            Some(abilities)
+        }))
+    }
+
+    /// What this side offers: what the graph's plan settles, and whatever else it could be planned for.
+    pub fn to_offer(&self) -> &PeerConfig {
+        self.offered.get_or_init(|| {
+            let mut config = self.base.config.clone();
+            for codec in &self.config.codecs {
+                if !config.codecs.contains(codec) && self.template.plan_for(&[*codec]).is_ok() {
+                    config.codecs.push(*codec);
+                }
+            }
+            config
+        })
+    }
+
+    fn fit(&self, theirs: [Option<Abilities>; MediaKind::ALL.len()]) -> (Arc<Fit>, Vec<String>) {
+        let linked = codecs::usable(&self.base.plan);
+        let narrowing: Narrowing = MediaKind::ALL.map(|kind| {
+            let theirs = theirs[kind.index()].as_ref()?;
+            let is_linked = linked.iter().any(|codec| codec.kind() == kind);
+            let mut ours = self.base.config.codecs(kind);
+            if !is_linked || ours.any(|codec| theirs.codecs.contains(&codec)) {
+                return None;
+            }
+            let both = self.config.codecs(kind);
+            Some(both.filter(|codec| theirs.codecs.contains(codec)).collect())
+        });
+        let fit = self.narrowed(narrowing);
+        let told = fit.lacks.iter().map(|(kind, why)| {
+            let names = theirs[kind.index()]
+                .as_ref()
+                .map(|theirs| theirs.names.as_slice());
+            self.explain(*kind, names.unwrap_or_default(), why.as_deref())
+        });
+        let told = told.collect();
+        (fit, told)
+    }
+
+    fn narrowed(&self, narrowing: Narrowing) -> Arc<Fit> {
+        if narrowing.iter().all(Option::is_none) {
+            return self.base.clone();
+        }
+        let lock = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock();
+        if let Some(at) = kept.iter().position(|(known, _)| *known == narrowing) {
+            // The one that was used last goes last.
+            let entry = kept.remove(at);
+            let fit = entry.1.clone();
+            kept.push(entry);
+            return fit;
+        }
+        drop(kept);
+        let fit = Arc::new(self.solve(&narrowing));
+        let mut kept = lock();
+        if kept.len() == MAX_KEPT {
+            kept.remove(0);
+        }
+        kept.push((narrowing, fit.clone()));
+        fit
+    }
+
+    /// Plans for one kind after the other, so that one that is impossible does not spoil the other.
+    fn solve(&self, narrowing: &Narrowing) -> Fit {
+        let mut fit = Fit {
+            plan: self.base.plan.clone(),
+            config: self.config.clone(),
+            lacks: vec![],
+        };
+        let mut wanted: Vec<Codec> = Vec::new();
+        for (kind, codecs) in MediaKind::ALL.into_iter().zip(narrowing) {
+            let Some(codecs) = codecs else { continue };
+            if codecs.is_empty() {
+                fit.lacks.push((kind, None));
+                continue;
+            }
+            let both: Vec<Codec> = wanted.iter().chain(codecs).copied().collect();
+            match self.template.plan_for(&both) {
+                Ok(plan) => (fit.plan, wanted) = (plan, both),
+                Err(problems) => fit.lacks.push((kind, Some(first(&problems)))),
+            }
+        }
+        fit.config = codecs::narrowed(&self.config, &fit.plan);
+        fit
+    }
+
+    /// Why a peer gets no media of a kind: both sides' codecs, and what to do.
+    fn explain(&self, kind: MediaKind, theirs: &[String], why: Option<&str>) -> String {
+        let list = |names: &[String]| match names {
+            [] => "none".to_owned(),
+            names => names.join(", "),
+        };
+        let ours: Vec<String> = self
+            .base
+            .config
+            .codecs(kind)
+            .map(|codec| codec.name().to_owned())
+            .collect();
+        let graph = &self.base.plan.graph().name;
+        let (theirs, ours) = (list(theirs), list(&ours));
+        let why = why.map_or_else(String::new, |why| format!(" (for others: {why})"));
+        format!(
+            "no {kind}: the peer has {theirs}, and the graph \"{graph}\" does {ours}{why}; \
+             let the peer offer one of those, or give the graph a decoder and an encoder for one of the peer's"
+        )
+    }
+}
+
+/// The first of the problems in one line, without its place.
+fn first(problems: &Problems) -> String {
+    let first = problems.as_slice().first();
+    first.map_or_else(String::new, |problem| problem.cause.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use levada_plugin::prelude::{Config, Node, Port};
+
+    use super::*;
+    use crate::{Pipeline, PipelineNode};
+
+    fn fits(mut pipeline: Pipeline, nodes: &[(&str, &str)], links: &[&str]) -> Fits {
+        for (name, type_name) in nodes {
+            pipeline = pipeline.node(name, PipelineNode::new(type_name));
+        }
+        for link in links {
+            pipeline = pipeline.link(link);
+        }
+        let template = pipeline.template().unwrap_or_else(|p| panic!("{p}"));
+        Fits::new(template, PeerConfig::default())
+    }
+
+    fn offer(audio: &[(u8, &str)], video: &[(u8, &str)]) -> String {
+        let section = |kind: &str, codecs: &[(u8, &str)]| {
+            let types: String = codecs.iter().map(|(at, _)| format!(" {at}")).collect();
+            let maps = codecs
+                .iter()
+                .map(|(at, name)| format!("a=rtpmap:{at} {name}\r\n"));
+            format!(
+                "m={kind} 9 UDP/TLS/RTP/SAVPF{types}\r\n{}",
+                maps.collect::<String>()
+            )
+        };
+        format!(
+            "v=0\r\n{}{}",
+            section("audio", audio),
+            section("video", video)
+        )
+    }
+
+    const PEER: [(&str, &str); 2] = [("browser", "webrtc-source"), ("screen", "webrtc-sink")];
+
+    #[test]
+    fn what_needs_no_codec_is_served_by_the_one_plan_whatever_the_peer_has() {
+        let fits = fits(
+            Pipeline::named("test"),
+            &PEER,
+            &["browser.out -> screen.in"],
+        );
+        for audio in ["opus/48000/2", "PCMU/8000", "PCMA/8000"] {
+            let (fit, told) = fits.for_offer(&offer(&[(9, audio)], &[(96, "VP8/90000")]));
+            assert!(Arc::ptr_eq(&fit, fits.base()), "{audio}");
+            assert_eq!(told, Vec::<String>::new());
+        }
+    }
+
+    /// A decoder that the built-in plugins may lack.
+    struct Decoder;
+
+    impl Node for Decoder {
+        const NAME: &'static str = "test-pcmu-decoder";
+        const SUMMARY: &'static str = "Stands for a decoder of G.711";
+        const PORTS: &'static [Port] = &[
+            Port::input("in").formats("audio/pcmu;rate=8000;channels=1"),
+            Port::output("out").formats("audio/f32;rate=8000;channels=1"),
+        ];
+        const CONVERTER: bool = true;
+
+        fn create(_config: &Config) -> levada_plugin::prelude::Result<Self> {
+            Ok(Decoder)
+        }
+    }
+
+    #[test]
+    fn another_plan_serves_a_peer_that_has_not_what_was_settled_and_is_kept() {
+        let plugin = levada_plugin::Builtin::new("test", "1.0.0")
+            .with::<Decoder>()
+            .into_plugin();
+        let fits = fits(
+            Pipeline::named("test").plugin(&plugin),
+            &[PEER[0], ("meter", "level")],
+            &["browser.audio -> meter"],
+        );
+        let opus = offer(&[(111, "opus/48000/2")], &[]);
+        assert!(Arc::ptr_eq(&fits.for_offer(&opus).0, fits.base()));
+        assert!(fits.base().config.codecs.contains(&Codec::Opus));
+
+        let pcmu = offer(&[(0, "PCMU/8000")], &[]);
+        let (fit, told) = fits.for_offer(&pcmu);
+        assert_eq!(told, Vec::<String>::new());
+        let of_kind: Vec<Codec> = fit.config.codecs(MediaKind::Audio).collect();
+        assert_eq!(of_kind, [Codec::Pcmu]);
+        let nodes = &fit.plan.graph().nodes;
+        let inserted: Vec<_> = nodes
+            .iter()
+            .filter(|node| node.inserted.is_some())
+            .collect();
+        assert!(
+            inserted
+                .iter()
+                .any(|node| node.type_name == Decoder::NAME || node.type_name.contains("pcmu")),
+            "{inserted:?}"
+        );
+        assert!(Arc::ptr_eq(&fits.for_offer(&pcmu).0, &fit), "it is kept");
+        assert!(
+            Arc::ptr_eq(&fits.for_answer(&pcmu).0, &fit),
+            "for answers as well"
+        );
+    }
+
+    #[test]
+    fn of_an_answer_the_first_codec_counts() {
+        let fits = fits(
+            Pipeline::named("test"),
+            &PEER,
+            &["browser.out -> screen.in"],
+        );
+        assert_eq!(fits.to_offer().codecs, Codec::ALL);
+        let sound = [(0, "PCMU/8000"), (111, "opus/48000/2")];
+        let answer = offer(&sound, &[(96, "VP8/90000")]);
+        assert!(Arc::ptr_eq(&fits.for_answer(&answer).0, fits.base()));
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_told_with_both_sides_codecs_and_a_remedy() {
+        let fits = fits(
+            Pipeline::named("test"),
+            &PEER,
+            &["browser.audio -> screen.audio"],
+        );
+        let strange = offer(&[(9, "G722/8000"), (101, "telephone-event/8000")], &[]);
+        let (fit, told) = fits.for_offer(&strange);
+        assert_eq!(told.len(), 1, "{told:?}");
+        for part in [
+            "no audio",
+            "G722",
+            "opus, PCMU, PCMA",
+            "\"test\"",
+            "let the peer offer",
+        ] {
+            assert!(told[0].contains(part), "{part}: {}", told[0]);
+        }
+        assert!(!told[0].contains("telephone"), "{}", told[0]);
+        assert!(Arc::ptr_eq(&fit.plan, &fits.base().plan));
+    }
+
+    #[test]
+    fn plans_are_kept_up_to_a_limit() {
+        let fits = fits(
+            Pipeline::named("test"),
+            &PEER,
+            &["browser.audio -> screen.audio"],
+        );
+        // Each has other codecs, none of which the graph does.
+        for kinds in 0..2 * MAX_KEPT {
+            let codecs: Vec<Codec> = Codec::ALL.into_iter().cycle().take(kinds).collect();
+            fits.narrowed([Some(codecs), None]);
+        }
+        assert_eq!(fits.kept.lock().expect("no panic").len(), MAX_KEPT);
+    }
+}
