@@ -7,6 +7,8 @@
 mod codec;
 mod decoder;
 #[cfg(test)]
+mod reference_tests;
+#[cfg(test)]
 mod tests;
 
 use codec::{Aac, Mp3};

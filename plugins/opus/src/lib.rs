@@ -18,6 +18,8 @@ mod encoder;
 mod encoder_tests;
 mod packet;
 #[cfg(test)]
+mod quality_tests;
+#[cfg(test)]
 mod test_signal;
 
 use levada_plugin::{Builtin, Plugin};

@@ -6,6 +6,7 @@ mod colours;
 mod damage;
 mod decoding;
 mod encoding;
+mod quality;
 
 use levada_plugin::{
     harness::{Harness, Value},
