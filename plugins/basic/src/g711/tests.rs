@@ -66,14 +66,16 @@ fn a_milliwatt_of_1_khz_is_the_sequence_that_is_laid_down() {
         (
             Law::Mu,
             [0x1e, 0x0b, 0x0b, 0x1e, 0x9e, 0x8b, 0x8b, 0x9e],
-            3.17,
+            317,
         ),
         (
             Law::A,
             [0x34, 0x21, 0x21, 0x34, 0xb4, 0xa1, 0xa1, 0xb4],
-            3.14,
+            314,
         ),
     ] {
+        // It was in 1/100 dB.
+        let below = f64::from(below) / 100.0;
         let values = codes.map(|code: usize| f64::from(law.values()[code]));
         let power: f64 = values.iter().map(|v| v * v).sum::<f64>() / 8.0;
         let db = 10.0 * (2.0 * power).log10();

@@ -1,7 +1,7 @@
 //! Rows of pixels between Y, U, V and red, green, blue, in blocks that stay in registers and the nearest cache.
 //!
-//! The last block of a row is filled up with its last pixel, so that there is one kind of block, which compiles to
-//! instructions that work on many samples at a time.
+//! Each loop walks over one block and does one thing, which is what compilers make instructions of that work on many
+//! samples at a time. The last block of a row is filled up with its last pixel, so that there is one kind of block.
 #![allow(
     clippy::needless_range_loop,
     reason = "several blocks are walked through side by side"
@@ -23,6 +23,33 @@ fn filled<const N: usize>(from: &[u8]) -> [u8; N] {
     to
 }
 
+/// Light and colour, of which each is for two pixels, as samples.
+#[inline(always)]
+fn add(lights: &[i16; BLOCK], colours: &[i16; HALF]) -> Samples {
+    let mut doubled = [0_i16; BLOCK];
+    for at in 0..HALF {
+        doubled[2 * at] = colours[at];
+        doubled[2 * at + 1] = colours[at];
+    }
+    let mut samples = [0_u8; BLOCK];
+    for at in 0..BLOCK {
+        samples[at] = sample(lights[at] + doubled[at]);
+    }
+    samples
+}
+
+/// Writes the three colours by turns, with full opacity where pixels have four bytes.
+#[inline(always)]
+fn by_turns<const N: usize>([r, g, b]: &[Samples; 3], out: &mut [[u8; N]; BLOCK]) {
+    let mut words = [0_u32; BLOCK];
+    for at in 0..BLOCK {
+        words[at] = u32::from_le_bytes([r[at], g[at], b[at], u8::MAX]);
+    }
+    for at in 0..BLOCK {
+        out[at].copy_from_slice(&words[at].to_le_bytes()[..N]);
+    }
+}
+
 fn block_to_rgb<const N: usize>(
     matrix: &ToRgb,
     y: &Samples,
@@ -30,30 +57,26 @@ fn block_to_rgb<const N: usize>(
     v: &[u8; HALF],
     out: &mut [[u8; N]; BLOCK],
 ) {
-    let mut colours = [[0_i16; BLOCK]; 3];
+    let (mut reds, mut greens, mut blues) = ([0_i16; HALF], [0_i16; HALF], [0_i16; HALF]);
     for at in 0..HALF {
-        let [r, g, b] = matrix.colour(u[at], v[at]);
-        for (plane, value) in colours.iter_mut().zip([r, g, b]) {
-            plane[2 * at] = value;
-            plane[2 * at + 1] = value;
-        }
+        reds[at] = matrix.red(v[at]);
     }
-    let mut samples = [[0_u8; BLOCK]; 3];
+    for at in 0..HALF {
+        greens[at] = matrix.green(u[at], v[at]);
+    }
+    for at in 0..HALF {
+        blues[at] = matrix.blue(u[at]);
+    }
+    let mut lights = [0_i16; BLOCK];
     for at in 0..BLOCK {
-        let light = matrix.light(y[at]);
-        for (plane, colours) in samples.iter_mut().zip(&colours) {
-            plane[at] = sample(light + colours[at]);
-        }
+        lights[at] = matrix.light(y[at]);
     }
-    let [r, g, b] = &samples;
-    for (at, pixel) in out.iter_mut().enumerate() {
-        *pixel = std::array::from_fn(|part| match part {
-            0 => r[at],
-            1 => g[at],
-            2 => b[at],
-            _ => u8::MAX,
-        });
-    }
+    let samples = [
+        add(&lights, &reds),
+        add(&lights, &greens),
+        add(&lights, &blues),
+    ];
+    by_turns(&samples, out);
 }
 
 /// Writes a row of pixels of `N` bytes: red, green, blue, and full opacity where there are four. A sample of `u` and `v` is
@@ -79,30 +102,51 @@ pub fn row_to_rgb<const N: usize>(matrix: &ToRgb, y: &[u8], u: &[u8], v: &[u8], 
 }
 
 /// Pixels of `N` bytes, each colour apart; what is missing is the last pixel again.
+#[inline(always)]
 fn apart<const N: usize>(pixels: &[[u8; N]]) -> [Samples; 3] {
-    let mut colours = [[0_u8; BLOCK]; 3];
-    let [r, g, b] = &mut colours;
-    for (at, pixel) in pixels.iter().enumerate().take(BLOCK) {
-        r[at] = pixel[0];
-        g[at] = pixel[1];
-        b[at] = pixel[2];
-    }
-    if pixels.len() < BLOCK {
-        for plane in &mut colours {
-            let last = plane[pixels.len() - 1];
-            plane[pixels.len()..].fill(last);
+    let mut words = [0_u32; BLOCK];
+    match <&[[u8; N]; BLOCK]>::try_from(pixels) {
+        Ok(pixels) => {
+            for at in 0..BLOCK {
+                words[at] = word(&pixels[at]);
+            }
+        }
+        // There is one at least.
+        Err(_) => {
+            for at in 0..BLOCK {
+                words[at] = word(&pixels[at.min(pixels.len() - 1)]);
+            }
         }
     }
-    colours
+    let (mut r, mut g, mut b) = ([0_u8; BLOCK], [0_u8; BLOCK], [0_u8; BLOCK]);
+    for at in 0..BLOCK {
+        r[at] = words[at] as u8;
+        g[at] = (words[at] >> 8) as u8;
+        b[at] = (words[at] >> 16) as u8;
+    }
+    [r, g, b]
 }
 
-fn write_light(matrix: &ToYuv, [r, g, b]: &[Samples; 3], y: &mut [u8]) {
-    let mut whole = [0_u8; BLOCK];
+/// A pixel's first three bytes, and whatever is the fourth.
+#[inline(always)]
+fn word<const N: usize>(pixel: &[u8; N]) -> u32 {
+    let mut bytes = [0; 4];
+    bytes[..N].copy_from_slice(pixel);
+    u32::from_le_bytes(bytes)
+}
+
+/// The sums of two by two samples.
+#[inline(always)]
+fn sums(top: &Samples, bottom: &Samples) -> [i16; HALF] {
+    let mut both = [0_i16; BLOCK];
     for at in 0..BLOCK {
-        whole[at] = matrix.light([r[at], g[at], b[at]]);
+        both[at] = i16::from(top[at]) + i16::from(bottom[at]);
     }
-    let len = y.len();
-    y.copy_from_slice(&whole[..len]);
+    let mut sums = [0_i16; HALF];
+    for at in 0..HALF {
+        sums[at] = both[2 * at] + both[2 * at + 1];
+    }
+    sums
 }
 
 /// Writes two rows of Y and a row of U and V, of which each sample is for two by two pixels of `N` bytes. Where there is one
@@ -122,24 +166,16 @@ pub fn rows_to_yuv<const N: usize>(
         top.zip(bottom).zip(y_top.chunks_mut(BLOCK)).zip(colours)
     {
         let (top, bottom) = (apart(top), apart(bottom));
-        write_light(matrix, &top, y_top);
+        y_top.copy_from_slice(&matrix.lights(&top)[..y_top.len()]);
         if let Some(y_bottom) = y_bottom.next() {
-            write_light(matrix, &bottom, y_bottom);
+            y_bottom.copy_from_slice(&matrix.lights(&bottom)[..y_bottom.len()]);
         }
-        let mut sums = [[0_u16; HALF]; 3];
-        for (sums, (top, bottom)) in sums.iter_mut().zip(top.iter().zip(&bottom)) {
-            for at in 0..HALF {
-                let of = |row: &Samples| u16::from(row[2 * at]) + u16::from(row[2 * at + 1]);
-                sums[at] = of(top) + of(bottom);
-            }
-        }
-        let (mut whole_u, mut whole_v) = ([0_u8; HALF], [0_u8; HALF]);
-        for at in 0..HALF {
-            let of_four = [sums[0][at], sums[1][at], sums[2][at]];
-            [whole_u[at], whole_v[at]] = matrix.colour(of_four);
-        }
-        let len = u.len();
-        u.copy_from_slice(&whole_u[..len]);
-        v.copy_from_slice(&whole_v[..len]);
+        let colours = matrix.colours(&[
+            sums(&top[0], &bottom[0]),
+            sums(&top[1], &bottom[1]),
+            sums(&top[2], &bottom[2]),
+        ]);
+        u.copy_from_slice(&colours[0][..u.len()]);
+        v.copy_from_slice(&colours[1][..v.len()]);
     }
 }
