@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use levada_webrtc::{
-    Codec, MediaKind,
+    Codec,
     media::{Depacketiser, ReorderLimits, RtpPacket, starts_keyframe},
 };
 
@@ -18,12 +18,13 @@ pub fn run(bytes: &[u8]) -> u64 {
     let Some((choice, mut rest)) = bytes.split_first() else {
         return 0;
     };
-    let (codec, kind) = match choice % 3 {
-        0 => (Codec::Opus, MediaKind::Audio),
-        1 => (Codec::Vp8, MediaKind::Video),
-        _ => (Codec::H264, MediaKind::Video),
+    let codec = match choice % 4 {
+        0 => Codec::Opus,
+        1 => Codec::Vp8,
+        2 => Codec::Pcmu,
+        _ => Codec::H264,
     };
-    let mut depacketiser = Depacketiser::new(codec, ReorderLimits::of(kind));
+    let mut depacketiser = Depacketiser::new(codec, ReorderLimits::of(codec));
     let (mut sequence, mut timestamp) = (0_u16, 0_u32);
     while let [number, time, marker, len, body @ ..] = rest {
         let (payload, left) = body.split_at(usize::from(*len).min(body.len()));

@@ -101,22 +101,6 @@ fn frames(registry: &Registry, media: &str, encoding: &str, keys: &str) -> Optio
         }),
         // Silence in a packet of 20 ms (RFC 6716, 3.1).
         ("audio", "opus") => each(&|_| (Format::audio("opus", 48_000, 2), vec![0xfc, 0xff, 0xfe])),
-        // Silence, or nearly (ITU-T G.711).
-        ("audio", "pcmu" | "pcma") => each(&|_| {
-            let silence = if encoding == "pcmu" { 0xff } else { 0xd5 };
-            (Format::audio(encoding, 8_000, 1), vec![silence; 160])
-        }),
-        ("video", "vp8") => {
-            // Ten pictures in an IVF file, over and over; the first and the sixth are keyframes.
-            let pictures = ivf(VP8);
-            let units = (0..FRAMES)
-                .zip(pictures.iter().cycle())
-                .map(|(index, picture)| Unit {
-                    key: picture[0] & 1 == 0,
-                    ..unit(Format::video("vp8", 64, 64), picture.to_vec(), index)
-                });
-            Some(units.collect())
-        }
         // Silence at 128 kbit/s and 44.1 kHz, mono (ISO 11172-3, 2.4.1).
         ("audio", "mp3") => each(&|_| {
             let mut packet = vec![0; 417];
@@ -157,17 +141,12 @@ fn frames(registry: &Registry, media: &str, encoding: &str, keys: &str) -> Optio
 /// Units of an IVF file, of 35x29 pixels, again and again. Those that begin with a keyframe are the first and some others,
 /// which only their decoder need know.
 fn recorded(encoding: &str, file: &[u8]) -> Vec<Unit> {
-    let (mut payloads, mut rest) = (vec![], &file[32..]);
-    while let Some((length, behind)) = rest.split_first_chunk::<4>() {
-        let length = u32::from_le_bytes(*length) as usize;
-        payloads.push(behind[8..8 + length].to_vec());
-        rest = &behind[8 + length..];
-    }
+    let payloads = ivf(file);
     let count = payloads.len();
     let units = payloads.into_iter().cycle().take(FRAMES as usize);
     let units = (0..).zip(units).map(|(index, payload)| Unit {
         key: (index as usize).is_multiple_of(count),
-        ..unit(Format::video(encoding, 35, 29), payload, index)
+        ..unit(Format::video(encoding, 35, 29), payload.to_vec(), index)
     });
     units.collect()
 }
