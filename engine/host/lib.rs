@@ -38,7 +38,7 @@ pub mod serve;
 mod template;
 
 pub use levada_engine as engine;
-pub use levada_plugin::{Frame, Kind, Picture, Sound};
+pub use levada_plugin::{Frame, Kind, Outcome, Picture, Sound};
 pub use levada_signaling as signaling;
 pub use levada_webrtc::{IceServer, Loss, PeerConfig as WebRtcConfig};
 pub use manager::{ManagerError, WebRtcManager};
