@@ -203,6 +203,32 @@ async fn what_a_browser_sends_is_recorded_into_a_file_that_plays() {
     assert_eq!(Some(pictures + packets), recorded.as_u64(), "{played:#}");
 }
 
+#[test]
+fn films_in_vp8_and_av1_are_decoded_for_whoever_takes_raw_pictures() {
+    // The plugins are built on the way.
+    const BUILD_LIMIT: Duration = Duration::from_secs(600);
+    let folder = tempfile::tempdir().expect("a folder");
+    for (codec, pictures) in [("vp8", 40), ("av1", 30)] {
+        let plugin = levada::root().join("plugins").join(codec);
+        let text = format!(
+            "links = [\"film.video -> gray -> screen\"]\n[plugins]\n{codec} = {{ path = {plugin:?} }}\n[nodes]\n\
+             film = {{ type = \"file-source\", params = {{ path = {:?}, pace = \"fast\" }} }}\n\
+             gray = {{ type = \"grayscale\" }}\nscreen = {{ type = \"null\" }}\n",
+            plugin.join("tests/moving.ivf")
+        );
+        let graph = folder.path().join(format!("{codec}.toml"));
+        std::fs::write(&graph, text).expect("the folder is writable");
+        let graph = graph.display().to_string();
+        let played = levada::run_to_end(&["run", &graph, "--json"], BUILD_LIMIT);
+        let report = levada::report(&played);
+        assert_eq!(node(&report, "screen")["frames_in"], pictures, "{report:#}");
+        let decoder = node(&report, &format!("gray~{codec}-decoder"));
+        assert_eq!(decoder["dropped"], 0, "{report:#}");
+        // 176x144 in I420.
+        assert_eq!(decoder["bytes_copied"], pictures * 38_016, "{report:#}");
+    }
+}
+
 fn node<'a>(report: &'a Value, name: &str) -> &'a Value {
     let nodes = report["nodes"].as_array().expect("a list of nodes");
     let mut found = nodes.iter().filter(|node| node["name"] == name);
