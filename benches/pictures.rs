@@ -56,7 +56,7 @@ const HZ: i64 = 30;
 /// Units of H.264 in a turn: a session begins with a keyframe, as a direct codec does.
 const UNITS: usize = 30;
 /// Pictures of a turn at least, so that a session's start and end are a small part.
-const PICTURES: u64 = 16;
+const PICTURES: u64 = 128;
 
 /// Picture `n` of a texture that moves by two pixels a picture, under faint noise.
 fn picture(n: i64) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! [`Converter`]: pictures from one layout of pixels to another.
 //!
-//! Between Y, U, V and red, green, blue it calculates as [`matrix`] says, with each colour sample for all the pixels that it
+//! Between Y, U, V and red, green, blue it calculates as `matrix.rs` says, with each colour sample for all the pixels that it
 //! stands for, and back by the mean of those pixels. Among layouts of one kind samples only move, and colours of `i422` and
 //! `i444` are halved by their mean. Every result is within one step of the exact one, which a test says.
 //!
