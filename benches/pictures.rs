@@ -19,8 +19,8 @@ use std::{
 use criterion::Criterion;
 use fast_image_resize::{
     FilterType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
-    pixels::PixelType,
+    images::{TypedImage, TypedImageRef},
+    pixels::U8,
 };
 use levada_engine::{
     Engine,
@@ -253,12 +253,11 @@ fn resizing(engine: &Engine) -> Vec<Contender<'_>> {
             let mut to = I420Mut::new(&mut out, SMALL.0, SMALL.1).expect("it has the bytes");
             for (from, to) in from.planes().iter().zip(to.planes()) {
                 let (w, h) = (from.width as u32, from.height as u32);
-                let source = ImageRef::new(w, h, from.data, PixelType::U8).expect("it fits");
+                let source = TypedImageRef::<U8>::from_buffer(w, h, from.data).expect("it fits");
                 let (w, h) = (to.width as u32, to.height as u32);
-                let mut image =
-                    Image::from_slice_u8(w, h, to.data, PixelType::U8).expect("it fits");
+                let mut image = TypedImage::<U8>::from_buffer(w, h, to.data).expect("it fits");
                 resizer
-                    .resize(&source, &mut image, &options)
+                    .resize_typed(&source, &mut image, &options)
                     .expect("both are of one kind");
             }
             black_box(&out);
