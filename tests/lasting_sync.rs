@@ -206,12 +206,17 @@ fn record(h264: &Plugin, path: &str) {
 fn decoded_sound_and_pictures_of_a_looped_film_stay_together_for_ten_minutes() {
     let h264 = h264();
     let folder = tempfile::tempdir().expect("a folder");
-    let name = "film.mp4";
-    let path = folder.path().join(name).display().to_string();
-    record(&h264, &path);
+    for name in ["film.mp4", "film.mkv"] {
+        stay_together(&h264, &folder.path().join(name));
+    }
+}
+
+fn stay_together(h264: &Plugin, path: &Path) {
+    let path = path.display().to_string();
+    record(h264, &path);
     let (clock, [seen, heard]) = (Clock::default(), <[Events; 2]>::default());
     let pipeline = Pipeline::named("play")
-        .plugin(&h264)
+        .plugin(h264)
         .node("film", film(&path))
         .node("watch", watch(&clock, &seen))
         .node("listen", listen(&clock, &heard))
@@ -220,7 +225,7 @@ fn decoded_sound_and_pictures_of_a_looped_film_stay_together_for_ten_minutes() {
         .link("film.video -> watch -> screen")
         .link("film.audio -> listen -> speaker");
     run(&pipeline, &clock, TEN_MINUTES);
-    compare(name, &read(&seen), &read(&heard));
+    compare(&path, &read(&seen), &read(&heard));
 }
 
 /// Two files, each on its own: nothing but the clock holds them together.

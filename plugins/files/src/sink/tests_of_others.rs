@@ -304,3 +304,20 @@ fn g711_in_wave_stays_as_it_is_and_its_holes_are_silent() -> Result {
     }
     Ok(())
 }
+
+#[test]
+fn a_matroska_recording_tells_how_long_it_is() -> Result {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("pattern.mkv");
+    let (units, format) = play(Path::new(IVF), 1)?;
+    record(&path, 1, &units, &format, &[])?;
+    let params = [("path", text(&path)), ("pace", Value::Text("fast"))];
+    let mut node = Harness::<FileSource>::with_linked_ports(&params, 2)?;
+    let mut last = None;
+    while !node.tick(0)?.is_empty() {
+        last = node.progress();
+    }
+    // Ten pictures at 25 a second.
+    assert_eq!(last, Some((400 * MS, Some(400 * MS))));
+    Ok(())
+}

@@ -21,7 +21,7 @@ use super::{
     order::{AHEAD, Order},
 };
 use crate::ebml::id;
-use element::{Element, uint, within};
+use element::{Element, float, uint, within};
 use track::{Found, Track};
 use walk::Walk;
 
@@ -37,6 +37,8 @@ pub(super) struct Matroska {
     source: Source,
     /// A unit of time, ns.
     scale: u64,
+    /// How long the file says it is, in units of time; nothing that is no length.
+    duration: Option<f64>,
     /// Where clusters begin, the segment ends, and whether it says so itself.
     first: u64,
     end: u64,
@@ -97,6 +99,7 @@ impl Matroska {
         let end = segment.end.unwrap_or(source.len());
         let mut file = Matroska {
             scale: 1_000_000,
+            duration: None,
             first: segment.at,
             end,
             is_open: segment.end.is_none(),
@@ -132,8 +135,14 @@ impl Matroska {
                         "the segment's information",
                     )?;
                     for (id, content) in within(&content) {
-                        if id == id::TIMESTAMP_SCALE {
-                            self.scale = uint(content).unwrap_or(0).clamp(1, 1_000_000_000);
+                        match id {
+                            id::TIMESTAMP_SCALE => {
+                                self.scale = uint(content).unwrap_or(0).clamp(1, 1_000_000_000);
+                            }
+                            id::DURATION => {
+                                self.duration = float(content).filter(|units| *units > 0.0);
+                            }
+                            _ => {}
                         }
                     }
                 }
@@ -345,6 +354,12 @@ impl Demuxer for Matroska {
             .iter()
             .find(|playing| playing.track.port == port);
         track.map_or(vec![], |playing| vec![playing.track.format.clone()])
+    }
+
+    fn length(&mut self) -> Option<i64> {
+        // A cast from float to integer saturates.
+        let end = (self.duration? * self.scale as f64) as i64;
+        Some(end.saturating_sub(self.origin)).filter(|length| *length > 0)
     }
 
     fn not_played(&self, port: usize) -> Vec<String> {
