@@ -2,7 +2,7 @@
 //!
 //! 720p. `convert` and `resize` as sessions, from a source that the engine runs to a sink, against calls of what they
 //! stand on (`levada_video::pixels`, `fast_image_resize`) on the same pictures: what lies between are the node's own work,
-//! loans and the engine. Then decoding, mirroring and encoding H.264 as a session, with the plugin loaded as every plugin
+//! loans and the engine. `convert` also against the crate `yuv`, which takes forty seconds of a build and so is not used. Then decoding, mirroring and encoding H.264 as a session, with the plugin loaded as every plugin
 //! is, against OpenH264 called directly to decode and encode the same units, with nothing in between. Where ffmpeg is
 //! found (`LEVADA_FFMPEG`, or in the path), it does the same on one thread with an encoder of its own.
 
@@ -48,6 +48,7 @@ use support::{
     engine, plan_with,
     table::{self, Contender, cell, is_short, timed},
 };
+use yuv::{YuvError, YuvPlanarImage, YuvRange, YuvStandardMatrix, yuv420_to_rgb, yuv420_to_rgba};
 
 const SIZE: (u32, u32) = (1280, 720);
 const SMALL: (u32, u32) = (640, 360);
@@ -218,8 +219,8 @@ fn converting<'a>(engine: &'a Engine, encoding: &'static str, to: Layout) -> Vec
         Converter::new(Layout::I420, to, SIZE, Colour::default()).expect("it is a size");
     let mut out = vec![0; to.bytes(SIZE.0, SIZE.1).expect("it is a size")];
     let (mut copy, bytes) = (vec![0; out.len()], out.len());
-    vec![
-        direct("library", move |picture| {
+    let mut contenders = vec![
+        direct("loops", move |picture| {
             converter.convert(picture, &mut out).expect("both fit");
             black_box(&out);
         }),
@@ -239,8 +240,39 @@ fn converting<'a>(engine: &'a Engine, encoding: &'static str, to: Layout) -> Vec
             }
             black_box((&copy, bytes));
         }),
-    ]
+    ];
+    contenders.extend(by_yuv(to));
+    contenders
 }
+
+/// The crate `yuv`, whose vector instructions are written by hand, where it converts to this layout.
+fn by_yuv<'a>(to: Layout) -> Option<Contender<'a>> {
+    let (convert, pixel) = match to {
+        Layout::Rgba => (yuv420_to_rgba as YuvCall, 4),
+        Layout::Rgb24 => (yuv420_to_rgb as YuvCall, 3),
+        _ => return None,
+    };
+    let mut out = vec![0; to.bytes(SIZE.0, SIZE.1).expect("it is a size")];
+    Some(direct("yuv", move |picture| {
+        let from = I420::new(picture, SIZE.0, SIZE.1).expect("it has the bytes");
+        let image = YuvPlanarImage {
+            y_plane: from.y(),
+            y_stride: SIZE.0,
+            u_plane: from.u(),
+            u_stride: SIZE.0 / 2,
+            v_plane: from.v(),
+            v_stride: SIZE.0 / 2,
+            width: SIZE.0,
+            height: SIZE.1,
+        };
+        let (range, matrix) = (YuvRange::Limited, YuvStandardMatrix::Bt601);
+        convert(&image, &mut out, SIZE.0 * pixel, range, matrix).expect("both fit");
+        black_box(&out);
+    }))
+}
+
+type YuvCall =
+    fn(&YuvPlanarImage<u8>, &mut [u8], u32, YuvRange, YuvStandardMatrix) -> Result<(), YuvError>;
 
 fn resizing(engine: &Engine) -> Vec<Contender<'_>> {
     let mut resizer = Resizer::new();
@@ -459,6 +491,8 @@ fn main() {
                 cell(outcome.ns(base) / 1e3, ""),
                 cell(outcome.ns("levada") / 1e3, ""),
                 cell(outcome.ratio("levada", base), "x"),
+                cell(outcome.ns("yuv") / 1e3, ""),
+                cell(outcome.ratio("levada", "yuv"), "x"),
                 cell(outcome.ns("copy") / 1e3, ""),
                 cell(peer / 1e3, ""),
             ]
@@ -468,9 +502,11 @@ fn main() {
             "CPU us a picture of 1280x720, medians of interleaved rounds",
             &[
                 "work",
-                "library or codec",
+                "loops, library or codec",
                 "levada",
                 "levada to it",
+                "crate yuv",
+                "levada to yuv",
                 "copy of what is written",
                 "ffmpeg, libx264 ultrafast",
             ],
