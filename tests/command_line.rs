@@ -441,7 +441,7 @@ fn a_film_that_cannot_be_played_is_told_where_its_node_is_written() {
     std::fs::write(at("notes.txt"), "these are no moving pictures").expect("a file in the folder");
     let told = check(&[&format!("film.path={}", at("notes.txt"))]);
     assert!(
-        told.contains("notes.txt\" is no file that file-source knows: it plays MP4, WAVE,")
+        told.contains("notes.txt\" is no file that file-source knows: it plays MP4, WebM,")
             && told.contains("; turn it into one of them, such as with ffmpeg -i"),
         "{told}"
     );

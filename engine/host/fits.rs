@@ -152,6 +152,16 @@ impl Fits {
             }
         }
         fit.config = codecs::narrowed(&self.config, &fit.plan);
+        for (kind, _) in &fit.lacks {
+            // The core answers no offer for which it would have a sender without a codec; without a sender it rejects
+            // the section.
+            let config = &mut fit.config;
+            let (sends, receives) = match kind {
+                MediaKind::Audio => (&mut config.send_audio, &mut config.receive_audio),
+                MediaKind::Video => (&mut config.send_video, &mut config.receive_video),
+            };
+            (*sends, *receives) = (false, false);
+        }
         fit
     }
 
@@ -185,8 +195,6 @@ fn first(problems: &Problems) -> String {
 
 #[cfg(test)]
 mod tests {
-    use levada_plugin::prelude::{Config, Node, Port};
-
     use super::*;
     use crate::{Pipeline, PipelineNode};
 
@@ -235,30 +243,10 @@ mod tests {
         }
     }
 
-    /// A decoder that the built-in plugins may lack.
-    struct Decoder;
-
-    impl Node for Decoder {
-        const NAME: &'static str = "test-pcmu-decoder";
-        const SUMMARY: &'static str = "Stands for a decoder of G.711";
-        const PORTS: &'static [Port] = &[
-            Port::input("in").formats("audio/pcmu;rate=8000;channels=1"),
-            Port::output("out").formats("audio/f32;rate=8000;channels=1"),
-        ];
-        const CONVERTER: bool = true;
-
-        fn create(_config: &Config) -> levada_plugin::prelude::Result<Self> {
-            Ok(Decoder)
-        }
-    }
-
     #[test]
     fn another_plan_serves_a_peer_that_has_not_what_was_settled_and_is_kept() {
-        let plugin = levada_plugin::Builtin::new("test", "1.0.0")
-            .with::<Decoder>()
-            .into_plugin();
         let fits = fits(
-            Pipeline::named("test").plugin(&plugin),
+            Pipeline::named("test"),
             &[PEER[0], ("meter", "level")],
             &["browser.audio -> meter"],
         );
@@ -272,16 +260,9 @@ mod tests {
         let of_kind: Vec<Codec> = fit.config.codecs(MediaKind::Audio).collect();
         assert_eq!(of_kind, [Codec::Pcmu]);
         let nodes = &fit.plan.graph().nodes;
-        let inserted: Vec<_> = nodes
-            .iter()
-            .filter(|node| node.inserted.is_some())
-            .collect();
-        assert!(
-            inserted
-                .iter()
-                .any(|node| node.type_name == Decoder::NAME || node.type_name.contains("pcmu")),
-            "{inserted:?}"
-        );
+        let inserted = nodes.iter().filter(|node| node.inserted.is_some());
+        let types: Vec<_> = inserted.map(|node| node.type_name.as_str()).collect();
+        assert_eq!(types, ["g711-decoder"]);
         assert!(Arc::ptr_eq(&fits.for_offer(&pcmu).0, &fit), "it is kept");
         assert!(
             Arc::ptr_eq(&fits.for_answer(&pcmu).0, &fit),
@@ -323,6 +304,9 @@ mod tests {
         }
         assert!(!told[0].contains("telephone"), "{}", told[0]);
         assert!(Arc::ptr_eq(&fit.plan, &fits.base().plan));
+        let sound = (fit.config.send_audio, fit.config.receive_audio);
+        assert_eq!(sound, (false, false));
+        assert!(fit.config.send_video && fit.config.receive_video);
     }
 
     #[test]
