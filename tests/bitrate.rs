@@ -17,9 +17,10 @@ const LOSS: (&str, &str) = (
     "seed=7,per-thousand=250,after=12s,for=6s,direction=out",
 );
 
-async fn at(browser: &Browser, graph: &str) -> (Levada, Visitor) {
-    let graph = ["run", graph, "--listen", "127.0.0.1:0", "--json"];
-    let levada = Levada::serve_with(&graph, &[LOSS]);
+async fn at(browser: &Browser, graph: &str, more: &[&str]) -> (Levada, Visitor) {
+    let mut arguments = vec!["run", graph, "--listen", "127.0.0.1:0", "--json"];
+    arguments.extend(more);
+    let levada = Levada::serve_with(&arguments, &[LOSS]);
     let url = format!("{}/?source=pattern&autostart=1", levada.url);
     let visitor = Visitor::arrive(browser, "loss", &url).await;
     visitor.is_connected().await;
@@ -52,7 +53,7 @@ async fn an_encoder_of_the_graph_sends_less_while_packets_are_lost() {
     let Some(browser) = Browser::start().await else {
         return;
     };
-    let (levada, visitor) = at(&browser, "examples/mirror.toml").await;
+    let (levada, visitor) = at(&browser, "examples/mirror.toml", &[]).await;
     visitor.sees_video().await;
     // Bits that come in a second and a half.
     falls_and_climbs(&visitor, "levadaTest.videoRate(pc, 1500)").await;
@@ -64,7 +65,12 @@ async fn a_browser_whose_own_pictures_come_back_sends_less_while_they_are_lost()
     let Some(browser) = Browser::start().await else {
         return;
     };
-    let (levada, visitor) = at(&browser, "examples/echo.toml").await;
+    let (levada, visitor) = at(
+        &browser,
+        "examples/echo.toml",
+        &["--set", "browser.adapt=true"],
+    )
+    .await;
     visitor.sees_video().await;
     // Nothing of what it sends is lost: only the host can tell it.
     falls_and_climbs(&visitor, "levadaTest.videoTarget(pc, 500)").await;

@@ -113,7 +113,8 @@ async fn line(mode: &'static str) -> Line {
         .unwrap();
     let near: Arc<dyn Peer> = Arc::new(near);
     sessions.iter().for_each(|session| session.set_peer(&near));
-    let source = Harness::<Source>::new(&[("mode", Value::Text(mode))]).unwrap();
+    let params = [("mode", Value::Text(mode)), ("adapt", Value::Bool(true))];
+    let source = Harness::<Source>::new(&params).unwrap();
     let sink = Harness::<Sink>::new(&[]).unwrap();
 
     let heard = Arc::new(Far::default());

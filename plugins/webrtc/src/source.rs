@@ -13,14 +13,16 @@ use crate::wire;
 /// **Outputs** `audio`, `video` and `data`, one kind each, or `out` with all three. **Params** `mode`: `encoded` (one
 /// access unit a frame: an Opus packet, samples of G.711, a VP8 frame, an H.264 picture in Annex B) or `packets` (one
 /// RTP payload a frame, nothing reassembled; encodings `rtp-opus`, `rtp-vp8` and so on; the packet's number as side data
-/// `levada.rtp/1`). **Data** frames are `text/plain` or `application/octet-stream`; their stream is labelled with the
-/// data channel's label. **Events**: a keyframe request and a bitrate from downstream are passed to the peer for the video
-/// track that they mean (PLI and REMB), so that a browser whose own pictures come back to it adapts to its network.
+/// `levada.rtp/1`); `adapt`, see below. **Data** frames are `text/plain` or `application/octet-stream`; their stream is labelled with the
+/// data channel's label. **Events**: a keyframe request from downstream is passed to the peer for the video track that it
+/// means (PLI). With `adapt = true` a bitrate is as well (REMB), so that a browser whose own pictures come back to it sends no
+/// more than comes back: fewer are lost, and after a loss it takes seconds until pictures are large and many again.
 ///
 /// In the mode `encoded`, putting a picture together from its packets copies it once, into memory of the pool.
 pub(crate) struct Source {
     session: Arc<Session>,
     intake: Arc<Intake>,
+    adapts: bool,
 }
 
 impl Node for Source {
@@ -32,16 +34,24 @@ impl Node for Source {
         Port::output("data").formats(wire::DATA_FORMATS),
         Port::output("out").formats(wire::ALL_FORMATS),
     ];
-    const PARAMS: &'static [Param] = &[Param::choice("mode", "encoded packets", "encoded").help(
-        "encoded: one access unit a frame; packets: one RTP payload a frame, nothing reassembled",
-    )];
+    const PARAMS: &'static [Param] = &[
+        Param::choice("mode", "encoded packets", "encoded").help(
+            "encoded: one access unit a frame; packets: one RTP payload a frame, nothing reassembled",
+        ),
+        Param::bool("adapt", false)
+            .help("Tell the peer to send no more video than those behind the graph can take"),
+    ];
     const LIVE: bool = true;
     const PEER: bool = true;
 
     fn create(config: &Config) -> Result<Self> {
         let session = find_session(config)?;
         let intake = Arc::new(Intake::new(config)?);
-        Ok(Self { session, intake })
+        Ok(Self {
+            session,
+            intake,
+            adapts: config.bool("adapt")?,
+        })
     }
 
     fn start(&mut self, ctx: &mut Context) -> Result {
@@ -66,7 +76,10 @@ impl Node for Source {
         let (session, stream, now) = (&self.session, event.stream, ctx.now());
         match event.kind {
             event::kind::KEYFRAME_REQUEST => self.intake.request_keyframes(session, stream, now),
-            event::kind::BITRATE => self.intake.limit_bitrate(session, stream, event.value, now),
+            event::kind::BITRATE if self.adapts => {
+                self.intake.limit_bitrate(session, stream, event.value, now);
+            }
+            event::kind::BITRATE => {}
             _ => return Ok(false),
         }
         Ok(true)
