@@ -35,6 +35,7 @@
 pub mod buffer;
 mod closure;
 pub mod colour;
+pub mod decoded;
 mod describe;
 mod error;
 mod export;

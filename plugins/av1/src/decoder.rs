@@ -1,7 +1,7 @@
 //! `av1-decoder`: temporal units to pictures.
 //!
 //! *Beginning.* Decoding begins at a unit with a sequence header, which keyframes have. A stream that begins with
-//! another unit has a keyframe asked for at once, and again every [`ASK_AGAIN_NS`] for as long as none comes; what comes
+//! another unit has a keyframe asked for at once, and again every half a second for as long as none comes; what comes
 //! before it is dropped.
 //!
 //! *Damage.* What cannot be decoded is dropped and counted, and the stream waits for a keyframe, which it asks for
@@ -21,7 +21,7 @@ use bytes::Bytes;
 use levada_plugin::{
     Streams,
     colour::Colour,
-    picture::{I420Mut, i420_bytes},
+    decoded::{KeyframeRequests, Pictures},
     prelude::*,
 };
 use re_rav1d::dav1d::{Picture, PixelLayout, PlanarImageComponent};
@@ -29,8 +29,6 @@ use tracing::{debug, info, warn};
 
 use crate::{codec, obu, sequence};
 
-/// Time between two requests for a keyframe, ns.
-const ASK_AGAIN_NS: i64 = 500_000_000;
 /// A colour sample of gray.
 const NEUTRAL: u8 = 128;
 
@@ -56,20 +54,11 @@ struct Stream {
     /// None while decoding waits for a keyframe.
     codec: Option<codec::Decoder>,
     colour: Colour,
-    /// When a keyframe was asked for last, ns.
-    asked: Option<i64>,
-    output: Output,
+    requests: KeyframeRequests,
+    pictures: Pictures,
     /// Something is missing before the next picture.
     has_hole: bool,
     has_warned: bool,
-}
-
-/// The format of the last picture, and what it was made for.
-#[derive(Default)]
-struct Output {
-    size: (u32, u32),
-    colour: Colour,
-    format: u32,
 }
 
 /// What did not come out, and why.
@@ -127,7 +116,7 @@ impl Stream {
         Ok((Some(copy), shown.saturating_sub(1) as u64))
     }
 
-    /// Copies a picture into a buffer on loan, with the format of its size and colours.
+    /// Copies a picture into a buffer on loan.
     fn copy(&mut self, shown: &Picture, ctx: &Context) -> Result<Frame> {
         let size = (shown.width(), shown.height());
         let is_gray = match (shown.bit_depth(), shown.pixel_layout()) {
@@ -139,47 +128,22 @@ impl Stream {
                 )));
             }
         };
-        let bytes = i420_bytes(size.0, size.1)?;
-        if (self.output.size, self.output.colour) != (size, self.colour) {
-            let format = Format::video("i420", size.0, size.1).with_config(self.colour.to_string());
-            self.output = Output {
-                size,
-                colour: self.colour,
-                format: ctx.format_id(&format)?,
-            };
-        }
-        let mut loan = ctx.loan(bytes)?;
-        let mut picture = I420Mut::new(loan.as_mut_slice(), size.0, size.1)?;
-        let components = [
-            PlanarImageComponent::Y,
-            PlanarImageComponent::U,
-            PlanarImageComponent::V,
-        ];
-        for (plane, component) in picture.planes().iter_mut().zip(components) {
-            if is_gray && component != PlanarImageComponent::Y {
-                plane.data.fill(NEUTRAL);
-            } else {
-                let source = shown.plane(component);
-                plane.copy_from(&source, shown.stride(component) as usize)?;
+        self.pictures.make(size, self.colour, ctx, |picture| {
+            let components = [
+                PlanarImageComponent::Y,
+                PlanarImageComponent::U,
+                PlanarImageComponent::V,
+            ];
+            for (plane, component) in picture.planes().iter_mut().zip(components) {
+                if is_gray && component != PlanarImageComponent::Y {
+                    plane.data.fill(NEUTRAL);
+                } else {
+                    let source = shown.plane(component);
+                    plane.copy_from(&source, shown.stride(component) as usize)?;
+                }
             }
-        }
-        ctx.copied(bytes);
-        Ok(Frame::new(Kind::Video, loan)
-            .with_format_id(self.output.format)
-            .with_flags(flags::KEYFRAME))
-    }
-
-    fn ask(&mut self, stream: u16, ctx: &Context) {
-        let now = ctx.now();
-        if self.asked.is_none_or(|at| now - at >= ASK_AGAIN_NS) {
-            self.asked = Some(now);
-            let request = Event {
-                kind: event::kind::KEYFRAME_REQUEST,
-                stream: u32::from(stream),
-                value: 0,
-            };
-            ctx.raise(0, request);
-        }
+            Ok(())
+        })
     }
 }
 
@@ -214,7 +178,7 @@ impl Av1Decoder {
             Err(Lost::Picture(why)) => (why, "a picture"),
             Err(Lost::Unit(why)) => {
                 stream.codec = None;
-                stream.ask(id, ctx);
+                stream.requests.ask(0, id, ctx);
                 (why, "a unit and what follows, up to the next keyframe,")
             }
         };

@@ -1,7 +1,7 @@
 //! `h264-decoder`: access units to pictures.
 //!
 //! *Beginning.* Decoding begins at a keyframe. A stream that begins with another unit has one asked for at
-//! once, and again every [`ASK_AGAIN_NS`] for as long as none comes; what comes before it is dropped.
+//! once, and again every half a second for as long as none comes; what comes before it is dropped.
 //!
 //! *Damage.* What cannot be decoded is dropped and counted, and the stream waits for a keyframe, which it
 //! asks for likewise. It never ends the session. The first time is a warning in the log, with the reason
@@ -23,15 +23,12 @@
 
 use levada_plugin::{
     colour::Colour,
-    picture::{I420Mut, i420_bytes},
+    decoded::{KeyframeRequests, Pictures},
     prelude::*,
 };
 use tracing::{debug, info, warn};
 
 use crate::{codec, nal, reorder::Reorder, sps, streams::Streams};
-
-/// Time between two requests for a keyframe, ns.
-const ASK_AGAIN_NS: i64 = 500_000_000;
 
 /// Decodes H.264 into I420.
 ///
@@ -53,8 +50,7 @@ struct Stream {
     order: Reorder,
     /// Whether decoding begins with the next keyframe.
     is_waiting: bool,
-    /// When a keyframe was asked for last, ns.
-    asked: Option<i64>,
+    requests: KeyframeRequests,
     /// The parameter set that was judged last, and whether its pictures can be decoded.
     sps: Vec<u8>,
     is_fit: bool,
@@ -62,20 +58,12 @@ struct Stream {
     input: u32,
     /// What that set says of colours.
     colour: Colour,
-    /// The format of the last picture, and what it was made for.
-    output: Output,
+    pictures: Pictures,
     /// Counts units, to tell whose picture came out.
     mark: u64,
     /// Something is missing before the next picture.
     has_hole: bool,
     has_warned: bool,
-}
-
-#[derive(Default)]
-struct Output {
-    size: (u32, u32),
-    colour: Colour,
-    format: u32,
 }
 
 /// What did not come out, and why.
@@ -98,12 +86,12 @@ impl Stream {
             codec: None,
             order: Reorder::new(),
             is_waiting: true,
-            asked: None,
+            requests: KeyframeRequests::default(),
             sps: Vec::new(),
             is_fit: true,
             input: 0,
             colour: Colour::default(),
-            output: Output::default(),
+            pictures: Pictures::default(),
             mark: 0,
             has_hole: false,
             has_warned: false,
@@ -145,12 +133,12 @@ impl Stream {
             none => none.insert(codec::Decoder::new().map_err(|e| Lost::Unit(e.to_string()))?),
         };
         self.mark += 1;
-        let (mark, colour, output) = (self.mark, self.colour, &mut self.output);
+        let (mark, colour, pictures) = (self.mark, self.colour, &mut self.pictures);
         let mut picture = None;
         let is_whole = codec.decode(bytes, mark, |shown| {
             // What is left of a unit that was given up comes too late.
             if shown.mark == mark {
-                picture = Some(copy(&shown, colour, output, ctx));
+                picture = Some(copy(&shown, colour, pictures, ctx));
             }
         });
         match picture {
@@ -172,47 +160,21 @@ impl Stream {
             None => Ok(None),
         }
     }
-
-    fn ask(&mut self, stream: u16, ctx: &Context) {
-        let now = ctx.now();
-        if self.asked.is_none_or(|at| now - at >= ASK_AGAIN_NS) {
-            self.asked = Some(now);
-            let request = Event {
-                kind: event::kind::KEYFRAME_REQUEST,
-                stream: u32::from(stream),
-                value: 0,
-            };
-            ctx.raise(0, request);
-        }
-    }
 }
 
-/// Copies a picture into a buffer on loan, with the format of its size and colours.
+/// Copies a picture into a buffer on loan.
 fn copy(
     shown: &codec::Picture<'_>,
     colour: Colour,
-    output: &mut Output,
+    pictures: &mut Pictures,
     ctx: &Context,
 ) -> Result<Frame> {
-    let size = (shown.width, shown.height);
-    let bytes = i420_bytes(size.0, size.1)?;
-    if (output.size, output.colour) != (size, colour) {
-        let format = Format::video("i420", size.0, size.1).with_config(colour.to_string());
-        *output = Output {
-            size,
-            colour,
-            format: ctx.format_id(&format)?,
-        };
-    }
-    let mut loan = ctx.loan(bytes)?;
-    let mut picture = I420Mut::new(loan.as_mut_slice(), size.0, size.1)?;
-    for (plane, (source, stride)) in picture.planes().iter_mut().zip(shown.planes) {
-        plane.copy_from(source, stride)?;
-    }
-    ctx.copied(bytes);
-    Ok(Frame::new(Kind::Video, loan)
-        .with_format_id(output.format)
-        .with_flags(flags::KEYFRAME))
+    pictures.make((shown.width, shown.height), colour, ctx, |picture| {
+        for (plane, (source, stride)) in picture.planes().iter_mut().zip(shown.planes) {
+            plane.copy_from(source, stride)?;
+        }
+        Ok(())
+    })
 }
 
 impl H264Decoder {
@@ -262,7 +224,7 @@ impl H264Decoder {
                     Lost::Picture(why) => (why, "a picture"),
                     Lost::Unit(why) => {
                         stream.is_waiting = true;
-                        stream.ask(id, ctx);
+                        stream.requests.ask(0, id, ctx);
                         (why, "a unit and what follows, up to the next keyframe,")
                     }
                 };

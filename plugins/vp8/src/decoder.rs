@@ -1,7 +1,7 @@
 //! `vp8-decoder`: frames of the codec to pictures.
 //!
 //! *Beginning.* Decoding begins at a keyframe. A stream that begins with another frame has one asked for at once,
-//! and again every [`ASK_AGAIN_NS`] for as long as none comes; what comes before it is dropped.
+//! and again every half a second for as long as none comes; what comes before it is dropped.
 //!
 //! *Damage.* What cannot be decoded is dropped and counted, and the stream waits for a keyframe, which it asks for
 //! likewise. The same goes for a frame behind a hole: nothing in its bytes tells that what it refers to is missing,
@@ -18,15 +18,13 @@
 
 use levada_plugin::{
     Streams,
-    picture::{I420Mut, i420_bytes},
+    colour::Colour,
+    decoded::{KeyframeRequests, Pictures},
     prelude::*,
 };
 use tracing::{debug, info, warn};
 
 use crate::codec::{self, is_keyframe};
-
-/// Time between two requests for a keyframe, ns.
-const ASK_AGAIN_NS: i64 = 500_000_000;
 
 /// Decodes VP8 into I420.
 ///
@@ -48,10 +46,8 @@ struct Stream {
     input: u32,
     /// None while decoding waits for a keyframe.
     codec: Option<codec::Decoder>,
-    /// When a keyframe was asked for last, ns.
-    asked: Option<i64>,
-    /// Size and format of the last picture.
-    output: (u32, u32, u32),
+    requests: KeyframeRequests,
+    pictures: Pictures,
     /// Something is missing before the next picture.
     has_hole: bool,
     has_warned: bool,
@@ -92,37 +88,16 @@ impl Stream {
         ))
     }
 
-    /// Copies a picture into a buffer on loan, with the format of its size.
+    /// Copies a picture into a buffer on loan.
     fn copy(&mut self, shown: &oxideav_vp8::Vp8DecodedFrame, ctx: &Context) -> Result<Frame> {
-        let (width, height) = (shown.width, shown.height);
-        let bytes = i420_bytes(width, height)?;
-        if (self.output.0, self.output.1) != (width, height) {
-            let format = ctx.format_id(&Format::video("i420", width, height))?;
-            self.output = (width, height, format);
-        }
-        let mut loan = ctx.loan(bytes)?;
-        let mut picture = I420Mut::new(loan.as_mut_slice(), width, height)?;
-        let planes = [&shown.y, &shown.u, &shown.v];
-        for (to, from) in picture.planes().iter_mut().zip(planes) {
-            to.copy_from(from, to.width)?;
-        }
-        ctx.copied(bytes);
-        Ok(Frame::new(Kind::Video, loan)
-            .with_format_id(self.output.2)
-            .with_flags(flags::KEYFRAME))
-    }
-
-    fn ask(&mut self, stream: u16, ctx: &Context) {
-        let now = ctx.now();
-        if self.asked.is_none_or(|at| now - at >= ASK_AGAIN_NS) {
-            self.asked = Some(now);
-            let request = Event {
-                kind: event::kind::KEYFRAME_REQUEST,
-                stream: u32::from(stream),
-                value: 0,
-            };
-            ctx.raise(0, request);
-        }
+        let size = (shown.width, shown.height);
+        self.pictures.make(size, Colour::default(), ctx, |picture| {
+            let planes = [&shown.y, &shown.u, &shown.v];
+            for (to, from) in picture.planes().iter_mut().zip(planes) {
+                to.copy_from(from, to.width)?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -151,7 +126,7 @@ impl Vp8Decoder {
             Err(Lost::Picture(why)) => (why, "a picture"),
             Err(Lost::Unit(why)) => {
                 stream.codec = None;
-                stream.ask(id, ctx);
+                stream.requests.ask(0, id, ctx);
                 (why, "a frame and what follows, up to the next keyframe,")
             }
         };
