@@ -205,13 +205,17 @@ async fn what_a_browser_sends_is_recorded_into_a_file_that_plays() {
 
 #[test]
 fn films_in_vp8_and_av1_are_decoded_for_whoever_takes_raw_pictures() {
-    // The plugins are built on the way.
+    // The plugin of AV1 is built on the way; VP8 needs none.
     const BUILD_LIMIT: Duration = Duration::from_secs(600);
     let folder = tempfile::tempdir().expect("a folder");
     for (codec, pictures) in [("vp8", 40), ("av1", 30)] {
         let plugin = levada::root().join("plugins").join(codec);
+        let plugins = match codec {
+            "vp8" => String::new(),
+            _ => format!("[plugins]\n{codec} = {{ path = {plugin:?} }}\n"),
+        };
         let text = format!(
-            "links = [\"film.video -> gray -> screen\"]\n[plugins]\n{codec} = {{ path = {plugin:?} }}\n[nodes]\n\
+            "links = [\"film.video -> gray -> screen\"]\n{plugins}[nodes]\n\
              film = {{ type = \"file-source\", params = {{ path = {:?}, pace = \"fast\" }} }}\n\
              gray = {{ type = \"grayscale\" }}\nscreen = {{ type = \"null\" }}\n",
             plugin.join("tests/moving.ivf")

@@ -32,6 +32,7 @@ pub fn builtin_types() -> Registry {
         levada_files::plugin(),
         levada_opus::plugin(),
         levada_video::plugin(),
+        levada_vp8::plugin(),
         levada_webrtc::plugin(),
     ];
     for plugin in plugins {
@@ -48,12 +49,18 @@ pub(crate) fn hint_at_codecs(registry: &mut Registry, hint: impl Fn(&str) -> Str
     for (encoding, plugin) in CODEC_PLUGINS {
         registry.add_hint(encoding, &hint(plugin));
     }
+    if !cfg!(feature = "vp8-encoder") {
+        registry.add_hint("video/vp8", VP8_ENCODER);
+    }
 }
 
+/// How to get the encoder that a host has only by a feature.
+const VP8_ENCODER: &str =
+    "build levada with --features vp8-encoder, where libvpx and its headers are installed";
+
 /// Which plugin of this repository decodes or encodes what, where it is not linked into the host.
-const CODEC_PLUGINS: [(&str, &str); 5] = [
+const CODEC_PLUGINS: [(&str, &str); 4] = [
     ("video/h264", "h264"),
-    ("video/vp8", "vp8"),
     ("video/av1", "av1"),
     ("audio/aac", "aac"),
     ("audio/mp3", "aac"),

@@ -1,4 +1,4 @@
-//! VP8 (RFC 6386) for Levada: the node type `vp8-decoder`, and `vp8-encoder` with the feature `encoder`.
+//! VP8 (RFC 6386): the node type `vp8-decoder`, and `vp8-encoder` with the feature `encoder` (`vp8-encoder` of the host).
 //!
 //! A frame of `video/vp8` is one frame of the codec as RTP and files carry it; a frame of `video/i420` is one
 //! picture. The decoder is the crate `oxideav-vp8`, which has no unsafe code; whatever panics in it over damaged
@@ -16,9 +16,14 @@ mod encoder;
 #[cfg(test)]
 mod tests;
 
-use decoder::Vp8Decoder;
+use levada_plugin::{Builtin, Plugin};
 
-#[cfg(not(feature = "encoder"))]
-levada_plugin::export_plugin!(Vp8Decoder);
-#[cfg(feature = "encoder")]
-levada_plugin::export_plugin!(Vp8Decoder, encoder::Vp8Encoder);
+/// Describes the plugin.
+#[must_use]
+pub fn plugin() -> Plugin {
+    let plugin = Builtin::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+        .with::<decoder::Vp8Decoder>();
+    #[cfg(feature = "encoder")]
+    let plugin = plugin.with::<encoder::Vp8Encoder>();
+    plugin.into_plugin()
+}

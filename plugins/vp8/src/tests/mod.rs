@@ -11,7 +11,7 @@ use levada_plugin::{
     prelude::*,
 };
 
-use crate::{Vp8Decoder, codec};
+use crate::{codec, decoder::Vp8Decoder};
 
 const FRAME_NS: i64 = 40_000_000;
 

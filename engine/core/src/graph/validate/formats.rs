@@ -165,21 +165,22 @@ impl Check<'_> {
         }
     }
 
-    /// What converters are missing, and how to get them, for decoding and for encoding: one that somebody
+    /// What converters are missing, and how to get them, for decoding and for encoding: those that somebody
     /// knows of, or with `all` any. Of several encodings that would each do, one is enough.
     fn missing(&self, offered: &[Pattern], accepted: &[Pattern], all: bool) -> Vec<String> {
         let (decode, encode) = self.converters.missing(offered, accepted);
         let way = |(patterns, verb): (Vec<&Pattern>, &str)| {
             let names: Vec<String> = patterns.iter().map(|p| p.bare().to_string()).collect();
-            let known = names.iter().find_map(|name| {
+            let known = names.iter().filter_map(|name| {
                 let hint = self.catalog.hint(name)?;
-                Some(format!("no node type here {verb} {name}: {hint}"))
+                Some(format!("{verb} {name}: {hint}"))
             });
-            known.or_else(|| {
-                let unknown =
-                    || format!("add a plugin whose node type {verb} {}", list(&names, "or"));
-                (all && !names.is_empty()).then(unknown)
-            })
+            let known: Vec<String> = known.collect();
+            if !known.is_empty() {
+                return Some(format!("no node type here {}", known.join("; or ")));
+            }
+            let unknown = || format!("add a plugin whose node type {verb} {}", list(&names, "or"));
+            (all && !names.is_empty()).then(unknown)
         };
         let ways = [(decode, "decodes"), (encode, "encodes")];
         ways.into_iter().filter_map(way).collect()
