@@ -36,8 +36,8 @@ pub fn steps(full_range: bool) -> (f64, f64) {
 }
 
 /// What Y of black is.
-pub fn black(full_range: bool) -> i16 {
-    if full_range { 0 } else { 16 }
+pub fn black(full_range: bool) -> f64 {
+    if full_range { 0.0 } else { 16.0 }
 }
 
 /// The upper half of a product.
@@ -46,11 +46,17 @@ fn high(a: i16, b: i16) -> i16 {
     ((i32::from(a) * i32::from(b)) >> 16) as i16
 }
 
+/// The same without signs, which is below `i16::MAX` for every factor here.
+#[inline(always)]
+fn high_unsigned(a: u16, b: u16) -> i16 {
+    ((u32::from(a) * u32::from(b)) >> 16) as i16
+}
+
 /// A scale of samples that the compiler does not know.
 ///
 /// It would take a known one for a shift, combine that with the one behind the product, and be left with products of 32
 /// bits, which take several times as long.
-fn scale(by: i16) -> i16 {
+fn scale<T>(by: T) -> T {
     std::hint::black_box(by)
 }
 
@@ -59,24 +65,27 @@ fn factor(value: f64, unit: f64) -> i16 {
     (value * unit).round() as i16
 }
 
+/// Upper bytes of words, as factors of samples.
+const WHOLE: u16 = 1 << 8;
+
 /// Parts of a step that sums have.
-const RGB_BITS: u32 = 5;
-const YUV_BITS: u32 = 6;
-/// The middle of a sample, and of the sum of four.
+pub const RGB_BITS: u32 = 5;
+pub const YUV_BITS: u32 = 6;
+/// What U and V of gray are.
 const MIDDLE: i16 = 128;
-const MIDDLE_OF_FOUR: i16 = 510;
 
 /// Y, U and V to red, green and blue.
 #[derive(Clone, Copy, Debug)]
 pub struct ToRgb {
-    black: i16,
+    /// What is added to all: half a step, less what Y of black is.
+    pub offset: i16,
     /// Scales of Y, and of U and V.
-    scales: (i16, i16),
-    y: i16,
-    red_v: i16,
-    green_u: i16,
-    green_v: i16,
-    blue_u: i16,
+    scales: (u16, i16),
+    pub y: u16,
+    pub red_v: i16,
+    pub green_u: i16,
+    pub green_v: i16,
+    pub blue_u: i16,
 }
 
 impl ToRgb {
@@ -84,10 +93,11 @@ impl ToRgb {
         let kg = 1.0 - kr - kb;
         let (y, c) = steps(full_range);
         let (y, c) = (255.0 / y, 255.0 / c);
+        let unit = f64::from(1 << RGB_BITS);
         ToRgb {
-            black: black(full_range),
-            scales: (scale(128), scale(256)),
-            y: factor(y, 16_384.0),
+            offset: factor(0.5 - black(full_range) * y, unit),
+            scales: (scale(WHOLE), scale(WHOLE as i16)),
+            y: factor(y, 256.0 * unit) as u16,
             red_v: factor(2.0 * (1.0 - kr) * c, 8_192.0),
             green_u: factor(2.0 * (1.0 - kb) * kb / kg * c, 8_192.0),
             green_v: factor(2.0 * (1.0 - kr) * kr / kg * c, 8_192.0),
@@ -121,10 +131,7 @@ impl ToRgb {
     /// What Y is of each of them, ready to be rounded.
     #[inline(always)]
     pub fn light(&self, y: u8) -> i16 {
-        high(
-            (i16::from(y) - self.black).wrapping_mul(self.scales.0),
-            self.y,
-        ) + (1 << (RGB_BITS - 1))
+        high_unsigned(u16::from(y).wrapping_mul(self.scales.0), self.y) + self.offset
     }
 }
 
@@ -137,29 +144,29 @@ pub fn sample(sum: i16) -> u8 {
 /// Red, green and blue to Y, U and V.
 #[derive(Clone, Copy, Debug)]
 pub struct ToYuv {
-    /// Y of the middle of the range, to which differences from it are added, with [`HALF`].
-    middle: i16,
+    /// Y of black, with [`HALF`].
+    pub black: i16,
     /// Scales of samples, and of sums of four.
-    scales: (i16, i16),
-    y: [i16; 3],
-    u: [i16; 3],
-    v: [i16; 3],
+    scales: (u16, i16),
+    pub y: [u16; 3],
+    pub u: [i16; 3],
+    pub v: [i16; 3],
 }
 
 /// What is added to a sum before its parts of a step are cut off: half a step, and the middle of what three products lose.
 const HALF: i16 = (1 << (YUV_BITS - 1)) + 1;
 
-/// Adds the upper halves of products to `sums`: one product a loop, because of two in one expression compilers make
-/// products of 32 bits.
+/// U and V of gray, with [`HALF`].
+pub const NEUTRAL: i16 = (MIDDLE << YUV_BITS) + HALF;
+
+/// Bits by which sums of four are moved up: as far as they may go.
+pub const SUM_BITS: u32 = 5;
+
+/// Adds products to `sums`: one a loop, because of two in one expression compilers make products of 32 bits.
 #[inline(always)]
-fn add_products<const N: usize>(
-    sums: &mut [i16; N],
-    sample: impl Fn(usize) -> i16,
-    scale: i16,
-    factor: i16,
-) {
+fn add<const N: usize>(sums: &mut [i16; N], product: impl Fn(usize) -> i16) {
     for at in 0..N {
-        sums[at] += high(sample(at).wrapping_mul(scale), factor);
+        sums[at] += product(at);
     }
 }
 
@@ -178,13 +185,13 @@ impl ToYuv {
         let kg = 1.0 - kr - kb;
         let (y, c) = steps(full_range);
         let (y, c) = (y / 255.0, c / 255.0);
-        let of = |weights: [f64; 3], scale: f64| weights.map(|w| factor(w * scale, 16_384.0));
+        let unit = f64::from(1 << YUV_BITS);
+        let of = |weights: [f64; 3], by: f64| weights.map(|w| factor(w * by, 512.0 * unit));
         let (to_u, to_v) = (c / (2.0 * (1.0 - kb)), c / (2.0 * (1.0 - kr)));
-        let middle = f64::from(black(full_range)) + f64::from(MIDDLE) * y;
         ToYuv {
-            middle: factor(middle, f64::from(1 << YUV_BITS)) + HALF,
-            scales: (scale(256), scale(64)),
-            y: of([kr, kg, kb], y),
+            black: factor(black(full_range), unit) + HALF,
+            scales: (scale(WHOLE), scale(1 << SUM_BITS)),
+            y: [kr, kg, kb].map(|w| factor(w * y, 256.0 * unit) as u16),
             u: of([-kr, -kg, 1.0 - kb], to_u),
             v: of([1.0 - kr, -kg, -kb], to_v),
         }
@@ -194,10 +201,10 @@ impl ToYuv {
     // Inlined, these would be unrolled with what is around them, and be no loops any more when vectors are looked for.
     #[inline(never)]
     pub fn lights<const N: usize>(&self, rgb: &[[u8; N]; 3]) -> [u8; N] {
-        let mut sums = [self.middle; N];
+        let mut sums = [self.black; N];
         for (plane, factor) in rgb.iter().zip(self.y) {
-            let sample = |at: usize| i16::from(plane[at]) - MIDDLE;
-            add_products(&mut sums, sample, self.scales.0, factor);
+            let scaled = |at: usize| u16::from(plane[at]).wrapping_mul(self.scales.0);
+            add(&mut sums, |at| high_unsigned(scaled(at), factor));
         }
         rounded(&sums)
     }
@@ -206,10 +213,10 @@ impl ToYuv {
     #[inline(never)]
     pub fn colours<const N: usize>(&self, of_four: &[[i16; N]; 3]) -> [[u8; N]; 2] {
         [&self.u, &self.v].map(|factors| {
-            let mut sums = [(MIDDLE << YUV_BITS) + HALF; N];
+            let mut sums = [NEUTRAL; N];
             for (plane, factor) in of_four.iter().zip(factors) {
-                let sample = |at: usize| plane[at] - MIDDLE_OF_FOUR;
-                add_products(&mut sums, sample, self.scales.1, *factor);
+                let scaled = |at: usize| plane[at].wrapping_mul(self.scales.1);
+                add(&mut sums, |at| high(scaled(at), *factor));
             }
             rounded(&sums)
         })

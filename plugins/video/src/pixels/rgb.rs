@@ -7,6 +7,8 @@
     reason = "several blocks are walked through side by side"
 )]
 
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
 use super::matrix::{ToRgb, ToYuv, sample};
 
 /// Pixels of a block.
@@ -82,6 +84,22 @@ fn block_to_rgb<const N: usize>(
 /// Writes a row of pixels of `N` bytes: red, green, blue, and full opacity where there are four. A sample of `u` and `v` is
 /// for two pixels.
 pub fn row_to_rgb<const N: usize>(matrix: &ToRgb, y: &[u8], u: &[u8], v: &[u8], out: &mut [u8]) {
+    #[cfg(target_arch = "x86_64")]
+    let done = avx2::row_to_rgb::<N>(matrix, y, u, v, out);
+    #[cfg(not(target_arch = "x86_64"))]
+    let done = 0;
+    let (u, v) = (&u[done / 2..], &v[done / 2..]);
+    plain_row_to_rgb::<N>(matrix, &y[done..], u, v, &mut out[N * done..]);
+}
+
+/// The same on any processor.
+pub fn plain_row_to_rgb<const N: usize>(
+    matrix: &ToRgb,
+    y: &[u8],
+    u: &[u8],
+    v: &[u8],
+    out: &mut [u8],
+) {
     let (out, _) = out.as_chunks_mut::<N>();
     let blocks = y.chunks(BLOCK).zip(u.chunks(HALF)).zip(v.chunks(HALF));
     for (((y, u), v), out) in blocks.zip(out.chunks_mut(BLOCK)) {
@@ -158,6 +176,25 @@ pub fn rows_to_yuv<const N: usize>(
     u: &mut [u8],
     v: &mut [u8],
 ) {
+    let [y_top, y_bottom] = y;
+    #[cfg(target_arch = "x86_64")]
+    let done = avx2::rows_to_yuv::<N>(matrix, rows, [&mut *y_top, &mut *y_bottom], u, v);
+    #[cfg(not(target_arch = "x86_64"))]
+    let done = 0;
+    let rows = rows.map(|row| &row[N * done..]);
+    let y_bottom = y_bottom.get_mut(done..).unwrap_or_default();
+    let y = [&mut y_top[done..], y_bottom];
+    plain_rows_to_yuv::<N>(matrix, rows, y, &mut u[done / 2..], &mut v[done / 2..]);
+}
+
+/// The same on any processor.
+pub fn plain_rows_to_yuv<const N: usize>(
+    matrix: &ToYuv,
+    rows: [&[u8]; 2],
+    y: [&mut [u8]; 2],
+    u: &mut [u8],
+    v: &mut [u8],
+) {
     let [top, bottom] = rows.map(|row| row.as_chunks::<N>().0.chunks(BLOCK));
     let [y_top, y_bottom] = y;
     let mut y_bottom = y_bottom.chunks_mut(BLOCK);
@@ -177,5 +214,17 @@ pub fn rows_to_yuv<const N: usize>(
         ]);
         u.copy_from_slice(&colours[0][..u.len()]);
         v.copy_from_slice(&colours[1][..v.len()]);
+    }
+}
+
+/// Writes pixels with or without opacity for others; where it is missing, it is full.
+pub fn other_pixels<const N: usize, const M: usize>(from: &[u8], to: &mut [u8]) {
+    let (from, to) = (from.as_chunks::<N>().0, to.as_chunks_mut::<M>().0);
+    #[cfg(target_arch = "x86_64")]
+    let done = avx2::other_pixels(from, to);
+    #[cfg(not(target_arch = "x86_64"))]
+    let done = 0;
+    for (to, from) in to[done..].iter_mut().zip(&from[done..]) {
+        *to = std::array::from_fn(|part| from.get(part).copied().unwrap_or(u8::MAX));
     }
 }

@@ -85,7 +85,7 @@ impl Exact {
         let one = |[r, g, b]: [f64; 3]| {
             let y = kr * r + (1.0 - kr - kb) * g + kb * b;
             [
-                f64::from(black(full)) + y * light / 255.0,
+                black(full) + y * light / 255.0,
                 128.0 + (b - y) / (2.0 * (1.0 - kb)) * colours / 255.0,
                 128.0 + (r - y) / (2.0 * (1.0 - kr)) * colours / 255.0,
             ]
@@ -100,7 +100,7 @@ impl Exact {
         let ((kr, kb), full) = formula(colour);
         let (light, colours) = steps(full);
         let one = |[y, u, v]: [f64; 3]| {
-            let y = (y - f64::from(black(full))) * 255.0 / light;
+            let y = (y - black(full)) * 255.0 / light;
             let (u, v) = ((u - 128.0) * 255.0 / colours, (v - 128.0) * 255.0 / colours);
             let (r, b) = (y + 2.0 * (1.0 - kr) * v, y + 2.0 * (1.0 - kb) * u);
             [r, (y - kr * r - kb * b) / (1.0 - kr - kb), b]
@@ -247,4 +247,65 @@ fn layouts_of_one_kind_come_back_as_they_were() -> Result {
     assert!(converter.convert(&[0; 23], &mut [0; 64]).is_err());
     assert!(converter.convert(&[0; 24], &mut [0; 63]).is_err());
     Ok(())
+}
+
+/// Widths with and without whole steps of vectors, and what is left of them.
+const WIDTHS: [usize; 6] = [1, 31, 32, 33, 64, 190];
+
+fn to_rgb_alike<const N: usize>(matrix: &ToRgb, seed: &mut u64) {
+    for width in WIDTHS {
+        let [y, u, v] = [width, width.div_ceil(2), width.div_ceil(2)]
+            .map(|len| (0..len).map(|_| random(seed)).collect::<Vec<u8>>());
+        let [mut any, mut plain] = [vec![1; N * width], vec![2; N * width]];
+        rgb::row_to_rgb::<N>(matrix, &y, &u, &v, &mut any);
+        rgb::plain_row_to_rgb::<N>(matrix, &y, &u, &v, &mut plain);
+        assert_eq!(any, plain, "{N} bytes, {width} pixels, {matrix:?}");
+    }
+}
+
+fn to_yuv_alike<const N: usize>(matrix: &ToYuv, seed: &mut u64) {
+    for (width, has_bottom) in WIDTHS.into_iter().flat_map(|w| [(w, true), (w, false)]) {
+        let half = width.div_ceil(2);
+        let top: Vec<u8> = (0..N * width).map(|_| random(seed)).collect();
+        let bottom: Vec<u8> = (0..N * width).map(|_| random(seed)).collect();
+        let rows: [&[u8]; 2] = [&top, if has_bottom { &bottom } else { &top }];
+        let made = [true, false].map(|is_any| {
+            let lights = [width, if has_bottom { width } else { 0 }];
+            let [mut a, mut b] = lights.map(|len| vec![u8::from(is_any); len]);
+            let [mut u, mut v] = [vec![3; half], vec![4; half]];
+            let y = [&mut a[..], &mut b[..]];
+            if is_any {
+                rgb::rows_to_yuv::<N>(matrix, rows, y, &mut u, &mut v);
+            } else {
+                rgb::plain_rows_to_yuv::<N>(matrix, rows, y, &mut u, &mut v);
+            }
+            [a, b, u, v]
+        });
+        assert_eq!(
+            made[0], made[1],
+            "{N} bytes, {width} pixels, {has_bottom}, {matrix:?}"
+        );
+    }
+}
+
+#[test]
+fn vector_instructions_make_the_same_as_plain_loops() {
+    #[cfg(target_arch = "x86_64")]
+    if !is_x86_feature_detected!("avx2") {
+        println!("SKIPPED: this processor has no AVX2, so that both are the plain loops");
+        return;
+    }
+    let mut seed = 1;
+    for matrix in [1, 4, 6, 7, 9].into_iter().filter_map(weights) {
+        for full_range in [false, true] {
+            let (to_rgb, to_yuv) = (
+                ToRgb::new(matrix, full_range),
+                ToYuv::new(matrix, full_range),
+            );
+            to_rgb_alike::<3>(&to_rgb, &mut seed);
+            to_rgb_alike::<4>(&to_rgb, &mut seed);
+            to_yuv_alike::<3>(&to_yuv, &mut seed);
+            to_yuv_alike::<4>(&to_yuv, &mut seed);
+        }
+    }
 }
