@@ -191,11 +191,12 @@ impl Call {
         }
     }
 
-    /// Starts its session. Dropping the call closes the peer.
+    /// Starts its session, whose files and generators begin when the peer is connected: nothing of them is lost before.
+    /// Dropping the call closes the peer.
     pub fn start(&mut self, calls: &Calls, plan: &Arc<Plan>) -> Result<(), Box<NodeError>> {
         let (tell, ended) = oneshot::channel();
         let total = calls.total.clone();
-        let session = calls.engine.start_reserved(self.id, plan, move |ended| {
+        let session = calls.engine.start_held(self.id, plan, move |ended| {
             total
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -239,7 +240,12 @@ impl Call {
                         _ if changed.is_err() || state == ConnectionState::Closed => {
                             return Happening::Over("the connection was closed".into());
                         }
-                        ConnectionState::Connected => info!(session = self.id, "connected"),
+                        ConnectionState::Connected => {
+                            info!(session = self.id, "connected");
+                            if let Some(session) = &self.session {
+                                session.release();
+                            }
+                        }
                         ConnectionState::Disconnected => {
                             warn!(session = self.id, "nothing has been heard from the peer for a while");
                         }

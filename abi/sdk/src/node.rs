@@ -77,7 +77,8 @@ pub trait Node: Send + Sized + 'static {
     fn create(config: &Config) -> Result<Self>;
 
     /// Begins work; from here on the node may ingest and set timers. It cannot emit
-    /// yet; events that it sends come before its first frame.
+    /// yet; events that it sends come before its first frame. The first tick of a source may come much later, when
+    /// the peer that its frames go to is there: what is paced counts from that tick.
     ///
     /// # Errors
     /// Ends the session.

@@ -170,8 +170,33 @@ impl Engine {
         plan: &Arc<Plan>,
         on_end: impl FnOnce(Ended) + Send + 'static,
     ) -> Result<Arc<Session>, Box<NodeError>> {
+        self.start_as(session, plan, false, on_end)
+    }
+
+    /// As [`Engine::start_reserved`], but sources that work by ticks (files, generators) do not begin before
+    /// [`Session::release`]: for what their frames go to is not ready yet. What comes in from threads of a source's own
+    /// passes at once.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_held(
+        &self,
+        session: u64,
+        plan: &Arc<Plan>,
+        on_end: impl FnOnce(Ended) + Send + 'static,
+    ) -> Result<Arc<Session>, Box<NodeError>> {
+        self.start_as(session, plan, true, on_end)
+    }
+
+    fn start_as(
+        &self,
+        session: u64,
+        plan: &Arc<Plan>,
+        held: bool,
+        on_end: impl FnOnce(Ended) + Send + 'static,
+    ) -> Result<Arc<Session>, Box<NodeError>> {
         self.check(plan)?;
-        let session = Session::start_as(&self.0, plan, session, on_end)?;
+        let session = Session::start_as(&self.0, plan, session, held, on_end)?;
         self.remember(&session);
         Ok(session)
     }

@@ -295,6 +295,39 @@ fn a_graph_that_never_waits_cannot_keep_time_from_passing() {
 }
 
 #[test]
+fn the_sources_of_a_held_session_begin_when_it_is_released_or_end_when_it_is_stopped() {
+    for (period, is_released) in [(0, true), (700, true), (0, false), (700, false)] {
+        let mut graph = GraphBuilder::new("held");
+        graph
+            .node("source", "paced")
+            .param("period", period)
+            .param("count", 100);
+        graph.node("sink", "heavy");
+        graph.link("source -> sink.in");
+        let mut engine = engine(11);
+        let (tell, told) = mpsc::channel();
+        let id = engine.engine().reserve_session();
+        let tell = move |ended| drop(tell.send(ended));
+        let session = engine.engine().start_held(id, &plan(&graph), tell);
+        let session = session.unwrap_or_else(|error| panic!("{error}"));
+        engine.drive_for(Duration::from_secs(1));
+        assert_eq!(session.report().links[0].frames, 0, "nothing comes before");
+        if is_released {
+            session.release();
+        } else {
+            session.stop();
+        }
+        engine.drive();
+        let report = told.try_recv().expect("the source ended").report;
+        let frames = if is_released { 100 } else { 0 };
+        assert_eq!(
+            (report.links[0].frames, report.links[0].dropped),
+            (frames, 0)
+        );
+    }
+}
+
+#[test]
 fn time_passes_where_nothing_is_left_to_do() {
     let mut engine = engine(10);
     let jobs = Arc::new(AtomicUsize::new(0));

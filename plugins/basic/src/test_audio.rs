@@ -24,8 +24,8 @@ pub struct TestAudio {
     channels: usize,
     format: u32,
     stream: u16,
-    /// When block 0 is due, ns.
-    start: i64,
+    /// When block 0 is due, ns: at the first tick.
+    start: Option<i64>,
     block: i64,
 }
 
@@ -104,24 +104,23 @@ impl Node for TestAudio {
             channels,
             format: host.format_id(&Format::audio("f32", rate, channels as u32))?,
             stream: host.stream_id(Kind::Audio, config.name())?,
-            start: 0,
+            start: None,
             block: 0,
         })
     }
 
     fn start(&mut self, _ctx: &mut Context) -> Result {
-        self.start = self.host.now();
-        self.host.wake_at(self.start);
+        self.host.wake();
         Ok(())
     }
 
     fn tick(&mut self, ctx: &mut Context) -> Result {
-        let due = self.start + self.block * BLOCK_NS;
-        if ctx.now() >= due {
+        let start = *self.start.get_or_insert_with(|| ctx.now());
+        if ctx.now() >= start + self.block * BLOCK_NS {
             ctx.emit(0, self.make_block()?)?;
             self.block += 1;
         }
-        self.host.wake_at(self.start + self.block * BLOCK_NS);
+        self.host.wake_at(start + self.block * BLOCK_NS);
         Ok(())
     }
 }

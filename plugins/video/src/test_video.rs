@@ -43,8 +43,8 @@ pub struct TestVideo {
     stream: u16,
     /// What does not move.
     background: Vec<u8>,
-    /// When picture 0 is due, ns.
-    start: i64,
+    /// When picture 0 is due, ns: at the first tick.
+    start: Option<i64>,
     next: i64,
 }
 
@@ -158,14 +158,13 @@ impl Node for TestVideo {
             format: host.format_id(&Format::video("i420", width, height))?,
             stream: host.stream_id(Kind::Video, config.name())?,
             background: background(width, height)?,
-            start: 0,
+            start: None,
             next: 0,
         })
     }
 
     fn start(&mut self, _ctx: &mut Context) -> Result {
-        self.start = self.host.now();
-        self.host.wake_at(self.start);
+        self.host.wake();
         Ok(())
     }
 
@@ -173,7 +172,8 @@ impl Node for TestVideo {
         if self.count.is_some_and(|count| self.next >= count) {
             return Ok(());
         }
-        if self.is_fast || ctx.now() >= self.start.saturating_add(self.time(self.next)) {
+        let start = *self.start.get_or_insert_with(|| ctx.now());
+        if self.is_fast || ctx.now() >= start.saturating_add(self.time(self.next)) {
             let frame = self.make(self.next)?;
             ctx.emit(0, frame)?;
             self.next += 1;
@@ -183,7 +183,7 @@ impl Node for TestVideo {
         } else if self.is_fast {
             ctx.tick_again();
         } else {
-            let due = self.start.saturating_add(self.time(self.next));
+            let due = start.saturating_add(self.time(self.next));
             self.host.wake_at(due);
         }
         Ok(())

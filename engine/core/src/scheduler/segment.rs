@@ -391,6 +391,11 @@ impl Segment {
         node: usize,
         mut end: Option<i64>,
     ) -> Result<bool, Fault> {
+        if session.is_held(node) {
+            // It ticks when the session is released.
+            session.mark_due(node);
+            return Ok(false);
+        }
         let local = session.plan.nodes[node].local;
         for turn in 1..=MAX_TICKS {
             if !self.has_room_for_calls(session, node, 1) {

@@ -1,7 +1,7 @@
 //! [`Session`]: one instance of a graph: its nodes, channels, counters, and its end.
 //!
 //! *Life.* [`Session::start`] creates all nodes, then starts them from the sinks up, then lets them
-//! run. [`Session::stop`] asks the sources to end; the end travels down link by link, each node
+//! run. In a session that is held, sources are not ticked until [`Session::release`]; everything else runs. [`Session::stop`] asks the sources to end; the end travels down link by link, each node
 //! drains, and nothing that is under way is lost. A node's failure aborts instead: what has not been
 //! processed is released and counted as dropped. When the last segment has ended, the nodes are
 //! stopped and destroyed, their handles go stale, and [`Ended`] is handed to whoever started the
@@ -106,6 +106,7 @@ pub struct Session {
     id: u64,
     stopping: AtomicBool,
     aborted: AtomicBool,
+    held: AtomicBool,
     pub(crate) block: Block,
     segments_left: AtomicU32,
     started_ns: i64,
@@ -154,13 +155,15 @@ impl Session {
         on_end: impl FnOnce(Ended) + Send + 'static,
     ) -> Result<Arc<Session>, Box<NodeError>> {
         let id = engine.next_session();
-        Session::start_as(engine, plan, id, on_end)
+        Session::start_as(engine, plan, id, false, on_end)
     }
 
+    /// The same under a number that is given; `held` until [`Session::release`].
     pub(crate) fn start_as(
         engine: &Arc<Shared>,
         plan: &Arc<Plan>,
         id: u64,
+        held: bool,
         on_end: impl FnOnce(Ended) + Send + 'static,
     ) -> Result<Arc<Session>, Box<NodeError>> {
         let Some(handles) = handles::reserve(plan.nodes.len()) else {
@@ -173,6 +176,7 @@ impl Session {
             id,
             stopping: AtomicBool::new(false),
             aborted: AtomicBool::new(false),
+            held: AtomicBool::new(held),
             block: Block::new(plan, &handles),
             segments_left: AtomicU32::new(plan.segments.len() as u32),
             started_ns: engine.now_ns(),
@@ -312,6 +316,19 @@ impl Session {
     #[must_use]
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Lets the sources of a held session begin; see [`Engine::start_held`](crate::Engine::start_held). Of no effect on others.
+    pub fn release(self: &Arc<Self>) {
+        // Release pairs with the load in `is_held`: a run that the notices ask for finds it.
+        if self.held.swap(false, Ordering::Release) {
+            self.notify_all();
+        }
+    }
+
+    /// Whether this node is a source that is not to be ticked yet.
+    pub(crate) fn is_held(&self, node: usize) -> bool {
+        self.held.load(Ordering::Acquire) && self.plan.nodes[node].is_source
     }
 
     /// Asks the sources to end; the session ends when it has drained.

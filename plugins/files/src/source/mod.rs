@@ -121,8 +121,8 @@ pub struct FileSource {
     loops: bool,
     start_ns: i64,
     streams: [u16; 2],
-    /// When time 0 is due on the host's clock.
-    origin: i64,
+    /// When time 0 is due on the host's clock: at the first tick.
+    origin: Option<i64>,
     /// Read, and not sent yet.
     ahead: Option<Unit>,
     /// The time of this pass's beginning.
@@ -255,7 +255,7 @@ impl Node for FileSource {
                 host.stream_id(Kind::Audio, config.name())?,
                 host.stream_id(Kind::Video, config.name())?,
             ],
-            origin: 0,
+            origin: None,
             ahead: None,
             base: 0,
             ends: [None; 2],
@@ -265,7 +265,6 @@ impl Node for FileSource {
     }
 
     fn start(&mut self, _ctx: &mut Context) -> Result {
-        self.origin = self.host.now();
         self.host.wake();
         Ok(())
     }
@@ -274,6 +273,7 @@ impl Node for FileSource {
         if self.is_over {
             return Ok(());
         }
+        let origin = *self.origin.get_or_insert_with(|| ctx.now());
         let unit = match self.ahead.take() {
             Some(unit) => unit,
             None => match self.read()? {
@@ -285,10 +285,7 @@ impl Node for FileSource {
                 }
             },
         };
-        let due = self
-            .origin
-            .saturating_add(self.base)
-            .saturating_add(unit.dts);
+        let due = origin.saturating_add(self.base).saturating_add(unit.dts);
         if self.is_real && ctx.now() < due {
             self.host.wake_at(due);
             self.ahead = Some(unit);
