@@ -4,9 +4,10 @@
 use std::{sync::mpsc, time::Duration};
 
 use levada::{
-    Kind, ManagerError, Pipeline, PipelineNode, TransformNode, WebRtcConfig, WebRtcManager,
+    Codec, Kind, ManagerError, Pipeline, PipelineNode, Sound, TransformNode, WebRtcConfig,
+    WebRtcManager,
 };
-use levada_plugin::{Builtin, Event, Format, Frame, Frames, prelude::*};
+use levada_plugin::{Builtin, Event, Format, Frames, prelude::*};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const LONG: usize = 50_000;
@@ -254,7 +255,7 @@ async fn a_connection_is_made_for_what_its_pipeline_takes_and_gives() {
     caller.prepare(&pipeline).await.expect("a new connection");
     let offer = caller.create_offer().await.expect("an offer");
     assert!(!offer.contains("VP8/90000") && offer.contains("H264/90000"));
-    assert!(offer.contains("opus/48000"), "a kind that is not linked");
+    assert!(!offer.contains("m=audio"), "a kind that is not linked");
     caller.start(&pipeline).await.expect("what was prepared");
 
     let started = only_h264(&callee);
@@ -265,6 +266,7 @@ async fn a_connection_is_made_for_what_its_pipeline_takes_and_gives() {
     let answer = callee.handle_offer_and_create_answer(&any).await;
     let answer = answer.expect("an answer");
     assert!(!answer.contains("VP8/90000") && answer.contains("H264/90000"));
+    assert!(answer.contains("m=audio 0") || answer.contains("a=inactive"));
     let so_far = callee.local_description().await.expect("a connection");
     assert!(so_far.is_some_and(|sdp| sdp.starts_with("v=0")));
     tokio::join!(caller.close(), callee.close());
@@ -284,4 +286,127 @@ async fn a_manager_can_be_used_again_after_close() {
             .expect("they connect");
         tokio::join!(caller.close(), callee.close());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_film_for_a_peer_begins_at_its_beginning_and_nothing_of_it_is_lost() {
+    let (caller, callee) = (manager(), manager());
+    // Of its 42 frames the first is a keyframe, and one behind many others.
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins/vp8/tests/moving.ivf");
+    let film = PipelineNode::new("file-source")
+        .param("path", path.display().to_string())
+        .param("loop", true);
+    let play = Pipeline::named("play")
+        .node("film", film)
+        .node("screen", caller.create_sink_node())
+        .link("film.video -> screen.video");
+    let (tell, told) = mpsc::channel();
+    let see = TransformNode::of("video/vp8", move |frame: Frame| {
+        let _ = tell.send((frame.has(flags::KEYFRAME), frame.payload().len()));
+        None
+    });
+    let watch = Pipeline::named("watch")
+        .node("peer", callee.create_source_node())
+        .node("see", see)
+        .link("peer.video -> see");
+    let run = async {
+        // Both before the connection is up.
+        caller.start(&play).await?;
+        callee.start(&watch).await?;
+        connect(&caller, &callee).await
+    };
+    let run = tokio::time::timeout(LIMIT, run).await.expect("in time");
+    run.expect("they connect");
+    let seen = tokio::task::spawn_blocking(move || {
+        (0..42)
+            .map(|_| told.recv_timeout(LIMIT).expect("in time"))
+            .collect::<Vec<_>>()
+    });
+    let seen = seen.await.expect("no panic");
+    let bytes = std::fs::read(path).expect("the film is there");
+    let (mut at, mut film) = (32, vec![]);
+    while let Some(length) = bytes.get(at..at + 4) {
+        let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
+        // The first bit says whether a frame refers to others (RFC 6386, 9.1).
+        film.push((bytes[at + 12] & 1 == 0, length));
+        at += 12 + length;
+    }
+    assert_eq!(seen, film);
+    let (sent, _) = tokio::join!(caller.close(), callee.close());
+    let sent = sent.expect("it ran");
+    let screen = sent.nodes.iter().find(|node| node.name == "screen");
+    assert_eq!(screen.map(|node| node.dropped), Some(0), "{sent:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_is_planned_for_the_codecs_of_the_other_side() {
+    let callee = manager();
+    let caller = WebRtcManager::new(WebRtcConfig {
+        addresses: vec!["127.0.0.1:0".parse().expect("an address")],
+        codecs: vec![Codec::Pcma],
+        send_video: false,
+        receive_video: false,
+        ..WebRtcConfig::default()
+    });
+    let caller = caller.expect("a manager");
+    let call = Pipeline::named("call")
+        .node("tone", PipelineNode::new("test-audio"))
+        .node("peer", caller.create_sink_node())
+        .link("tone -> peer.audio");
+    for starts_before in [true, false] {
+        let (tell, told) = mpsc::channel();
+        let hear = TransformNode::audio(move |_sound: &mut Sound| {
+            let _ = tell.send(());
+        });
+        // Alone, it would take Opus.
+        let listen = Pipeline::named("listen")
+            .node("peer", callee.create_source_node())
+            .node("hear", hear)
+            .node("end", PipelineNode::new("null"))
+            .link("peer.audio -> hear -> end");
+        let run = async {
+            caller.start(&call).await?;
+            if starts_before {
+                callee.start(&listen).await?;
+            }
+            connect(&caller, &callee).await?;
+            if !starts_before {
+                callee.start(&listen).await?;
+            }
+            Ok::<(), ManagerError>(())
+        };
+        let run = tokio::time::timeout(LIMIT, run).await.expect("in time");
+        run.expect("they connect");
+        let heard = tokio::task::spawn_blocking(move || told.recv_timeout(LIMIT));
+        heard.await.expect("no panic").expect("sound");
+        let (_, heard) = tokio::join!(caller.close(), callee.close());
+        let heard = heard.expect("it ran");
+        let mut types = heard.nodes.iter().map(|node| node.type_name.as_str());
+        assert!(types.any(|t| t == "g711-decoder"), "{heard:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_of_messages_alone_takes_no_sound_and_no_pictures() {
+    let (caller, callee) = (manager(), manager());
+    let messages = Pipeline::named("messages")
+        .node("from", callee.create_source_node())
+        .node("to", callee.create_sink_node())
+        .link("from.data -> to.data");
+    let run = async {
+        caller.add_data_channel(LABEL).await?;
+        callee.prepare(&messages).await?;
+        connect(&caller, &callee).await?;
+        callee.local_description().await
+    };
+    let answer = tokio::time::timeout(LIMIT, run).await.expect("in time");
+    let answer = answer.expect("they connect").expect("there is an answer");
+    let sections: Vec<&str> = answer.split("m=").skip(1).collect();
+    assert_eq!(sections.len(), 3, "{answer}");
+    for section in sections {
+        let is_off = section.contains("a=inactive") || section.contains(" 0 UDP");
+        assert_eq!(is_off, !section.starts_with("application"), "{answer}");
+    }
+    tokio::join!(caller.close(), callee.close());
 }

@@ -41,8 +41,6 @@ pub(crate) enum CallError {
 pub(crate) struct Calls {
     pub engine: Engine,
     fits: Arc<Fits>,
-    /// What serves a peer that can do whatever the graph's plan settles.
-    pub fit: Arc<Fit>,
     /// What the sessions that have ended did, together.
     pub total: Arc<Mutex<Report>>,
 }
@@ -50,24 +48,27 @@ pub(crate) struct Calls {
 impl Calls {
     pub fn new(engine: Engine, template: Template, config: PeerConfig) -> Calls {
         let total = Arc::new(Mutex::new(template.plan().report()));
-        let fits = Arc::new(Fits::new(template, config));
-        let fit = fits.base().clone();
         Calls {
             engine,
-            fits,
-            fit,
+            fits: Arc::new(Fits::new(template, config)),
             total,
         }
     }
 
     /// Makes a peer for this offer and starts the session that belongs to it: with what the offering side can do.
     pub async fn open(&self, offer: &str) -> Result<Call, CallError> {
+        let (mut call, fit) = self.make_for(offer).await?;
+        call.start(self, &fit.plan)?;
+        Ok(call)
+    }
+
+    /// Makes a peer for this offer, without its session.
+    pub async fn make_for(&self, offer: &str) -> Result<(Call, Arc<Fit>), CallError> {
         let (fits, offer) = (self.fits.clone(), offer.to_owned());
         let (fit, told) = planned(move || fits.for_offer(&offer)).await?;
         let mut call = self.make(&fit.config).await?;
         call.told(told);
-        call.start(self, &fit.plan)?;
-        Ok(call)
+        Ok((call, fit))
     }
 
     /// Makes a peer that is to offer. Its session starts when the answer says what the other side can do.
@@ -77,7 +78,7 @@ impl Calls {
         self.make(&config).await
     }
 
-    /// Starts the session of a call that offered, for what the answering side can do.
+    /// Starts the session of a call for what an answer says of both sides.
     pub async fn answered(&self, call: &mut Call, answer: &str) -> Result<(), CallError> {
         if call.session.is_some() {
             return Ok(());
@@ -203,6 +204,12 @@ impl Call {
                 .add(&ended.report);
             // Nobody waits for the session of a call that was dropped.
             let _ = tell.send(ended);
+        });
+        let session = session.inspect_err(|error| {
+            warn!(session = self.id, %error, "no session for the peer");
+            let mut total = calls.total.lock().unwrap_or_else(PoisonError::into_inner);
+            total.sessions += 1;
+            total.failed += 1;
         })?;
         (self.session, self.ended) = (Some(session), Some(ended));
         Ok(())
@@ -240,16 +247,15 @@ impl Call {
                         _ if changed.is_err() || state == ConnectionState::Closed => {
                             return Happening::Over("the connection was closed".into());
                         }
-                        ConnectionState::Connected => {
-                            info!(session = self.id, "connected");
-                            if let Some(session) = &self.session {
-                                session.release();
-                            }
-                        }
+                        ConnectionState::Connected => info!(session = self.id, "connected"),
                         ConnectionState::Disconnected => {
                             warn!(session = self.id, "nothing has been heard from the peer for a while");
                         }
-                        _ => {}
+                        _ => continue,
+                    }
+                    // It has been connected, in any case.
+                    if let Some(session) = &self.session {
+                        session.release();
                     }
                 }
                 ended = ended => {

@@ -3,65 +3,112 @@
 //! The plan has settled one encoding for each stream of sound or pictures ([`Plan::formats`]). Where the
 //! source of a stream offers others that would have cost the graph no more, and no converter depends on the
 //! one that was taken, they do as well: what the peer agrees to then passes as it is.
+//!
+//! A connection has one list of codecs for both directions of a kind, and the peer may send any of it. So what a graph
+//! both takes and gives has to be one of both ([`Ways::agreed`]), and a direction that it does not link is not agreed to.
 
 use levada_engine::graph::{Graph, Link, Plan};
 use levada_webrtc::{Codec, MediaKind, PeerConfig};
 
-/// `config` with the codecs of each kind that the graph links to a peer, the preferred one first. A kind
-/// that it does not link keeps those that it has, and so does one of which the configuration leaves none:
-/// the peer then says so.
-pub(crate) fn narrowed(config: &PeerConfig, plan: &Plan) -> PeerConfig {
-    let usable = usable(plan);
-    let mut codecs = Vec::with_capacity(config.codecs.len());
-    for kind in MediaKind::ALL {
-        let of_kind: Vec<Codec> = usable
-            .iter()
-            .copied()
-            .filter(|c| c.kind() == kind)
-            .collect();
-        if of_kind.is_empty() {
-            codecs.extend(config.codecs(kind));
-            continue;
+/// The codecs of a kind that a graph takes from a peer, and those that it gives, the preferred one first; none where no
+/// port for them is linked.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ways {
+    pub takes: Vec<Codec>,
+    pub gives: Vec<Codec>,
+}
+
+impl Ways {
+    pub fn of(plan: &Plan, kind: MediaKind) -> Ways {
+        let graph = plan.graph();
+        let mut ways = Ways::default();
+        for (index, node) in graph.nodes.iter().enumerate() {
+            if node.type_name == SOURCE {
+                for port in ["audio", "video", "out"] {
+                    let settled = plan.formats(&node.name, port);
+                    let open = open(graph, &format!("{}.{port}", node.name));
+                    add(&mut ways.takes, kind, settled.iter().chain(&open));
+                }
+            } else if node.type_name == SINK {
+                for (at, link) in graph.links.iter().enumerate() {
+                    if link.to.node == index {
+                        let settled: Vec<_> =
+                            link.formats.iter().map(ToString::to_string).collect();
+                        let instead = instead(plan, at);
+                        add(&mut ways.gives, kind, settled.iter().chain(&instead));
+                    }
+                }
+            }
         }
-        let allowed = |codec: &Codec| config.codecs.contains(codec);
-        codecs.extend(of_kind.into_iter().filter(allowed));
+        ways
     }
-    PeerConfig {
-        codecs,
-        ..config.clone()
+
+    pub fn is_linked(&self) -> bool {
+        !self.takes.is_empty() || !self.gives.is_empty()
     }
-}
 
-/// The node types that belong to a peer, and their ports for media.
-const PEER_NODES: [(&str, [&str; 3]); 2] = [
-    ("webrtc-source", ["audio", "video", "out"]),
-    ("webrtc-sink", ["audio", "video", "in"]),
-];
-
-/// Whether nodes of this type take from a peer or give to one.
-pub(crate) fn is_peer_node(type_name: &str) -> bool {
-    PEER_NODES.iter().any(|(name, _)| *name == type_name)
-}
-
-/// The codecs that the graph can take from a peer or give to one; those that are taken come first.
-pub(crate) fn usable(plan: &Plan) -> Vec<Codec> {
-    let graph = plan.graph();
-    let mut formats = Vec::new();
-    for (type_name, ports) in PEER_NODES {
-        for node in graph.nodes.iter().filter(|n| n.type_name == type_name) {
-            for port in ports {
-                formats.extend(plan.formats(&node.name, port));
-                formats.extend(open(graph, &format!("{}.{port}", node.name)));
+    /// What may be agreed on.
+    pub fn agreed(&self) -> Vec<Codec> {
+        match (&self.takes[..], &self.gives[..]) {
+            ([], only) | (only, []) => only.to_vec(),
+            (takes, gives) => {
+                let both = takes.iter().filter(|codec| gives.contains(codec));
+                both.copied().collect()
             }
         }
     }
-    let mut codecs = Vec::new();
-    for codec in formats.iter().filter_map(|format| codec(format)) {
-        if !codecs.contains(&codec) {
+}
+
+fn add<'a>(codecs: &mut Vec<Codec>, kind: MediaKind, formats: impl Iterator<Item = &'a String>) {
+    for codec in formats.filter_map(|format| codec(format)) {
+        if codec.kind() == kind && !codecs.contains(&codec) {
             codecs.push(codec);
         }
     }
-    codecs
+}
+
+/// `config` with the codecs and the directions of each kind that the graph links to a peer, the preferred codec first. A
+/// kind that it does not link keeps its codecs, for nothing.
+pub(crate) fn narrowed(config: &PeerConfig, plan: &Plan) -> PeerConfig {
+    let mut narrowed = config.clone();
+    narrowed.codecs.clear();
+    for kind in MediaKind::ALL {
+        let ways = Ways::of(plan, kind);
+        if ways.is_linked() {
+            let allowed = |codec: &Codec| config.codecs.contains(codec);
+            narrowed
+                .codecs
+                .extend(ways.agreed().into_iter().filter(allowed));
+        } else {
+            narrowed.codecs.extend(config.codecs(kind));
+        }
+        restrict(
+            &mut narrowed,
+            kind,
+            !ways.gives.is_empty(),
+            !ways.takes.is_empty(),
+        );
+    }
+    narrowed
+}
+
+/// Takes directions of a kind away.
+pub(crate) fn restrict(config: &mut PeerConfig, kind: MediaKind, sends: bool, receives: bool) {
+    let (may_send, may_receive) = match kind {
+        MediaKind::Audio => (&mut config.send_audio, &mut config.receive_audio),
+        MediaKind::Video => (&mut config.send_video, &mut config.receive_video),
+    };
+    *may_send &= sends;
+    *may_receive &= receives;
+}
+
+/// The node types that belong to a peer.
+const SOURCE: &str = "webrtc-source";
+const SINK: &str = "webrtc-sink";
+
+/// Whether nodes of this type take from a peer or give to one.
+pub(crate) fn is_peer_node(type_name: &str) -> bool {
+    [SOURCE, SINK].contains(&type_name)
 }
 
 /// What an output may send instead of what was chosen.

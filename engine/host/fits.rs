@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use levada_engine::graph::{Plan, Problems};
 use levada_webrtc::{Abilities, Codec, MediaKind, PeerConfig};
 
-use crate::{codecs, template::Template};
+use crate::{
+    codecs::{self, Ways},
+    template::Template,
+};
 
 /// Plans that are kept for peers with other codecs than the graph's plan settles.
 const MAX_KEPT: usize = 8;
@@ -21,6 +24,89 @@ pub(crate) struct Fit {
     /// The kinds of which the peer gets nothing, and what is in the way of a plan; nothing where the two sides have
     /// no codec in common at all.
     lacks: Vec<(MediaKind, Option<String>)>,
+}
+
+impl Fit {
+    /// Plans for one kind after the other, so that one that is impossible does not spoil the other.
+    fn new(template: &Template, config: &PeerConfig, narrowing: &Narrowing) -> Fit {
+        let (mut plan, mut wanted, mut lacks) = (template.plan().clone(), vec![], vec![]);
+        for (kind, narrowed) in MediaKind::ALL.into_iter().zip(narrowing) {
+            let allowed = match narrowed {
+                Some(codecs) => codecs.clone(),
+                None => config.codecs(kind).collect(),
+            };
+            if serves(&plan, kind, &allowed) {
+                continue;
+            }
+            match plan_with(template, &wanted, kind, &allowed) {
+                Ok(planned) => (plan, wanted) = planned,
+                Err(why) => lacks.push((kind, why)),
+            }
+        }
+        let mut narrowed = codecs::narrowed(config, &plan);
+        for (kind, _) in &lacks {
+            // The core answers no offer for which it would have a sender without a codec; without a sender it rejects
+            // the section.
+            codecs::restrict(&mut narrowed, *kind, false, false);
+            narrowed.codecs.retain(|codec| codec.kind() != *kind);
+            narrowed.codecs.extend(config.codecs(*kind));
+        }
+        Fit {
+            plan,
+            config: narrowed,
+            lacks,
+        }
+    }
+
+    fn lacks(&self, kind: MediaKind) -> bool {
+        self.lacks.iter().any(|(lacked, _)| *lacked == kind)
+    }
+}
+
+/// Whether a graph so planned can agree to one of these codecs, or needs none.
+fn serves(plan: &Plan, kind: MediaKind, codecs: &[Codec]) -> bool {
+    let ways = Ways::of(plan, kind);
+    !ways.is_linked() || ways.agreed().iter().any(|codec| codecs.contains(codec))
+}
+
+/// A plan for `wanted` and one of `codecs`, and what it is narrowed to.
+fn plan_with(
+    template: &Template,
+    wanted: &[Codec],
+    kind: MediaKind,
+    codecs: &[Codec],
+) -> Result<(Arc<Plan>, Vec<Codec>), Option<String>> {
+    let mut why = None;
+    // Together they leave the choice to negotiation, which may take one and give another: then each alone.
+    let alone = codecs.iter().map(std::slice::from_ref);
+    for codecs in std::iter::once(codecs).chain(alone) {
+        if codecs.is_empty() {
+            continue;
+        }
+        let both: Vec<Codec> = wanted.iter().chain(codecs).copied().collect();
+        match template.plan_for(&both) {
+            Ok(plan) if serves(&plan, kind, codecs) => return Ok((plan, both)),
+            Ok(plan) => {
+                let ways = Ways::of(&plan, kind);
+                why.get_or_insert_with(|| {
+                    format!(
+                        "it takes {} from a peer and gives {}, and a connection has the same codecs both ways",
+                        names(&ways.takes),
+                        names(&ways.gives)
+                    )
+                });
+            }
+            Err(problems) => {
+                why.get_or_insert_with(|| format!("for others: {}", first(&problems)));
+            }
+        }
+    }
+    Err(why)
+}
+
+fn names(codecs: &[Codec]) -> String {
+    let names: Vec<_> = codecs.iter().map(|codec| codec.name()).collect();
+    names.join(", ")
 }
 
 /// By kind: the codecs to which a plan is narrowed; `None` for a kind that is served as it is.
@@ -38,11 +124,7 @@ pub(crate) struct Fits {
 
 impl Fits {
     pub fn new(template: Template, config: PeerConfig) -> Fits {
-        let base = Fit {
-            plan: template.plan().clone(),
-            config: codecs::narrowed(&config, template.plan()),
-            lacks: vec![],
-        };
+        let base = Fit::new(&template, &config, &Narrowing::default());
         Fits {
             template,
             config,
@@ -53,6 +135,7 @@ impl Fits {
     }
 
     /// The fit for a peer that has whatever the graph's plan settles.
+    #[cfg(test)]
     pub fn base(&self) -> &Arc<Fit> {
         &self.base
     }
@@ -77,7 +160,9 @@ impl Fits {
         self.offered.get_or_init(|| {
             let mut config = self.base.config.clone();
             for codec in &self.config.codecs {
-                if !config.codecs.contains(codec) && self.template.plan_for(&[*codec]).is_ok() {
+                let kind = codec.kind();
+                let is_missing = !config.codecs.contains(codec) && !self.base.lacks(kind);
+                if is_missing && plan_with(&self.template, &[], kind, &[*codec]).is_ok() {
                     config.codecs.push(*codec);
                 }
             }
@@ -86,23 +171,21 @@ impl Fits {
     }
 
     fn fit(&self, theirs: [Option<Abilities>; MediaKind::ALL.len()]) -> (Arc<Fit>, Vec<String>) {
-        let linked = codecs::usable(&self.base.plan);
         let narrowing: Narrowing = MediaKind::ALL.map(|kind| {
             let theirs = theirs[kind.index()].as_ref()?;
-            let is_linked = linked.iter().any(|codec| codec.kind() == kind);
             let mut ours = self.base.config.codecs(kind);
-            if !is_linked || ours.any(|codec| theirs.codecs.contains(&codec)) {
+            if !Ways::of(&self.base.plan, kind).is_linked()
+                || ours.any(|codec| theirs.codecs.contains(&codec))
+            {
                 return None;
             }
             let both = self.config.codecs(kind);
             Some(both.filter(|codec| theirs.codecs.contains(codec)).collect())
         });
         let fit = self.narrowed(narrowing);
-        let told = fit.lacks.iter().map(|(kind, why)| {
-            let names = theirs[kind.index()]
-                .as_ref()
-                .map(|theirs| theirs.names.as_slice());
-            self.explain(*kind, names.unwrap_or_default(), why.as_deref())
+        let told = fit.lacks.iter().filter_map(|(kind, why)| {
+            let theirs = theirs[kind.index()].as_ref()?;
+            Some(self.explain(*kind, &theirs.names, why.as_deref()))
         });
         let told = told.collect();
         (fit, told)
@@ -122,7 +205,7 @@ impl Fits {
             return fit;
         }
         drop(kept);
-        let fit = Arc::new(self.solve(&narrowing));
+        let fit = Arc::new(Fit::new(&self.template, &self.config, &narrowing));
         let mut kept = lock();
         if kept.len() == MAX_KEPT {
             kept.remove(0);
@@ -131,55 +214,16 @@ impl Fits {
         fit
     }
 
-    /// Plans for one kind after the other, so that one that is impossible does not spoil the other.
-    fn solve(&self, narrowing: &Narrowing) -> Fit {
-        let mut fit = Fit {
-            plan: self.base.plan.clone(),
-            config: self.config.clone(),
-            lacks: vec![],
-        };
-        let mut wanted: Vec<Codec> = Vec::new();
-        for (kind, codecs) in MediaKind::ALL.into_iter().zip(narrowing) {
-            let Some(codecs) = codecs else { continue };
-            if codecs.is_empty() {
-                fit.lacks.push((kind, None));
-                continue;
-            }
-            let both: Vec<Codec> = wanted.iter().chain(codecs).copied().collect();
-            match self.template.plan_for(&both) {
-                Ok(plan) => (fit.plan, wanted) = (plan, both),
-                Err(problems) => fit.lacks.push((kind, Some(first(&problems)))),
-            }
-        }
-        fit.config = codecs::narrowed(&self.config, &fit.plan);
-        for (kind, _) in &fit.lacks {
-            // The core answers no offer for which it would have a sender without a codec; without a sender it rejects
-            // the section.
-            let config = &mut fit.config;
-            let (sends, receives) = match kind {
-                MediaKind::Audio => (&mut config.send_audio, &mut config.receive_audio),
-                MediaKind::Video => (&mut config.send_video, &mut config.receive_video),
-            };
-            (*sends, *receives) = (false, false);
-        }
-        fit
-    }
-
     /// Why a peer gets no media of a kind: both sides' codecs, and what to do.
     fn explain(&self, kind: MediaKind, theirs: &[String], why: Option<&str>) -> String {
-        let list = |names: &[String]| match names {
-            [] => "none".to_owned(),
-            names => names.join(", "),
-        };
-        let ours: Vec<String> = self
-            .base
-            .config
-            .codecs(kind)
-            .map(|codec| codec.name().to_owned())
-            .collect();
+        let ours: Vec<Codec> = self.base.config.codecs(kind).collect();
         let graph = &self.base.plan.graph().name;
-        let (theirs, ours) = (list(theirs), list(&ours));
-        let why = why.map_or_else(String::new, |why| format!(" (for others: {why})"));
+        let theirs = match theirs {
+            [] => "none".to_owned(),
+            theirs => theirs.join(", "),
+        };
+        let ours = names(&ours);
+        let why = why.map_or_else(String::new, |why| format!(" ({why})"));
         format!(
             "no {kind}: the peer has {theirs}, and the graph \"{graph}\" does {ours}{why}; \
              let the peer offer one of those, or give the graph a decoder and an encoder for one of the peer's"
@@ -306,7 +350,67 @@ mod tests {
         assert!(Arc::ptr_eq(&fit.plan, &fits.base().plan));
         let sound = (fit.config.send_audio, fit.config.receive_audio);
         assert_eq!(sound, (false, false));
-        assert!(fit.config.send_video && fit.config.receive_video);
+    }
+
+    #[test]
+    fn what_is_not_linked_is_neither_sent_nor_received() {
+        let directions = |links: &[&str]| {
+            let nodes = [PEER[0], PEER[1], ("meter", "level"), ("tone", "test-audio")];
+            let nodes: Vec<_> = nodes
+                .into_iter()
+                .filter(|(name, _)| links.iter().any(|link| link.contains(name)))
+                .collect();
+            let fits = fits(Pipeline::named("test"), &nodes, links);
+            let config = &fits.base().config;
+            [
+                (config.send_audio, config.receive_audio),
+                (config.send_video, config.receive_video),
+            ]
+        };
+        let none = (false, false);
+        for (links, sound, pictures) in [
+            (
+                &["browser.out -> screen.in"][..],
+                (true, true),
+                (true, true),
+            ),
+            (&["browser.audio -> meter"], (false, true), none),
+            (&["tone -> screen.audio"], (true, false), none),
+            (&["browser.video -> screen.video"], none, (true, true)),
+            (&["browser.data -> screen.data"], none, none),
+        ] {
+            assert_eq!(directions(links), [sound, pictures], "{links:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_and_given_is_of_one_codec_or_told_to_be_impossible() {
+        // Alone, each way would be of another codec: what is taken costs least as G.711, what is given is Opus.
+        let fits_of = |file: &str| {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+            let mut pipeline = Pipeline::named("test");
+            let film = PipelineNode::new("file-source").param("path", path.display().to_string());
+            pipeline = pipeline.node("film", film);
+            let links = ["browser.video -> still", "film.video -> screen.video"];
+            let still = PipelineNode::new("snapshot").param("path", "still.png");
+            fits(pipeline.node("still", still), &PEER, &links)
+        };
+        let peer = offer(&[], &[(96, "VP8/90000"), (97, "H264/90000")]);
+        let peer = format!("{peer}a=fmtp:97 packetization-mode=1\r\n");
+        // VP8 is decoded without a plugin, H.264 is not.
+        let (fit, told) = fits_of("plugins/vp8/tests/moving.ivf").for_offer(&peer);
+        assert_eq!(told, Vec::<String>::new());
+        let of_kind: Vec<Codec> = fit.config.codecs(MediaKind::Video).collect();
+        assert_eq!(of_kind, [Codec::Vp8]);
+        let (fit, told) = fits_of("examples/sample.mp4").for_offer(&peer);
+        assert!(!fit.config.send_video && !fit.config.receive_video);
+        for part in [
+            "no video",
+            "takes VP8 from a peer and gives H264",
+            "both ways",
+        ] {
+            assert!(told[0].contains(part), "{part}: {told:?}");
+        }
     }
 
     #[test]

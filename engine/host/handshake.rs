@@ -167,7 +167,8 @@ async fn open(link: &Link, opened: Result<Call, CallError>) -> Option<Call> {
     match opened {
         Ok(call) => Some(call),
         Err(error) => {
-            if let CallError::Peer(error) = &error {
+            // A node's error has been logged with its session.
+            if !matches!(error, CallError::Node(_)) {
                 warn!(%error, "no connection for the peer");
             }
             refuse(link, &error).await;

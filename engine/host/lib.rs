@@ -40,7 +40,7 @@ mod template;
 pub use levada_engine as engine;
 pub use levada_plugin::{Frame, Kind, Outcome, Picture, Sound};
 pub use levada_signaling as signaling;
-pub use levada_webrtc::{IceServer, Loss, PeerConfig as WebRtcConfig};
+pub use levada_webrtc::{Codec, IceServer, Loss, PeerConfig as WebRtcConfig};
 pub use manager::{ManagerError, WebRtcManager};
 pub use pipeline::{Pipeline, PipelineNode, TransformNode};
 pub use plugin_build::BuildError;

@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, watch};
 use tracing::info;
 
 use crate::{
-    call::{Call, CallError, Calls, Happening, PeerEvents, open_peer, told},
+    call::{Call, CallError, Calls, Happening, open_peer, told},
     handshake,
     pipeline::{Pipeline, PipelineNode},
 };
@@ -64,8 +64,8 @@ impl From<CallError> for ManagerError {
 /// [`run_with_signaling`](WebRtcManager::run_with_signaling) does everything. By hand: make a
 /// connection's descriptions with [`create_offer`](WebRtcManager::create_offer) on one side and
 /// [`handle_offer_and_create_answer`](WebRtcManager::handle_offer_and_create_answer) on the other,
-/// carry them over, and [`start`](WebRtcManager::start) a pipeline on each side. A pipeline that cannot take or
-/// give every codec is made known before, by [`prepare`](WebRtcManager::prepare) or by starting it.
+/// carry them over, and [`start`](WebRtcManager::start) a pipeline on each side. What it takes and gives is made known
+/// before, by [`prepare`](WebRtcManager::prepare) or by starting it; without that everything is offered and agreed to.
 ///
 /// All calls need a tokio runtime with I/O and time enabled.
 pub struct WebRtcManager {
@@ -77,9 +77,15 @@ pub struct WebRtcManager {
 /// The connection that the by-hand calls make and use.
 #[derive(Default)]
 struct ByHand {
-    peer: Option<(u64, Arc<dyn Peer>)>,
-    /// Until a pipeline is started.
-    events: Option<PeerEvents>,
+    /// Of the pipeline that was prepared or started.
+    calls: Option<Calls>,
+    /// That pipeline is to run as soon as an answer says with what.
+    is_wanted: bool,
+    peer: Option<Arc<dyn Peer>>,
+    /// The peer's call, until the pipeline runs: then its task has it.
+    call: Option<Call>,
+    /// The answer of either side.
+    answer: Option<String>,
     running: Option<(watch::Sender<bool>, tokio::task::JoinHandle<Report>)>,
 }
 
@@ -122,11 +128,7 @@ impl WebRtcManager {
         pipeline: Pipeline,
         url: &str,
     ) -> Result<(), ManagerError> {
-        let calls = Calls::new(
-            self.engine.clone(),
-            pipeline.template()?,
-            self.config.clone(),
-        );
+        let calls = self.calls(&pipeline)?;
         let mut reconnect = Reconnect::new(url, None, ConnectOptions::default());
         let (_keep, mut shutdown) = watch::channel(false);
         loop {
@@ -138,43 +140,42 @@ impl WebRtcManager {
 
     /// The connection of the by-hand calls, made at the first of them.
     async fn peer(&self) -> Result<Arc<dyn Peer>, ManagerError> {
-        let mut by_hand = self.by_hand.lock().await;
-        Ok(self.peer_of(&mut by_hand, &self.config).await?.1)
+        self.peer_of(&mut *self.by_hand.lock().await).await
     }
 
-    /// The connection, made with `config` if there is none yet.
-    async fn peer_of(
-        &self,
-        by_hand: &mut ByHand,
-        config: &PeerConfig,
-    ) -> Result<(u64, Arc<dyn Peer>), ManagerError> {
+    async fn peer_of(&self, by_hand: &mut ByHand) -> Result<Arc<dyn Peer>, ManagerError> {
         if let Some(peer) = &by_hand.peer {
             return Ok(peer.clone());
         }
-        let id = self.engine.reserve_session();
-        let (peer, events) = open_peer(id, config.clone()).await?;
-        by_hand.events = Some(events);
-        Ok(by_hand.peer.insert((id, peer)).clone())
+        let call = match &by_hand.calls {
+            Some(calls) => calls.open_to_offer().await?,
+            None => {
+                let id = self.engine.reserve_session();
+                let (peer, events) = open_peer(id, self.config.clone()).await?;
+                Call::new(id, peer, events)
+            }
+        };
+        Ok(by_hand.made(call))
     }
 
-    /// By hand, before all other calls: makes the connection for `pipeline`, without starting it. Then the
-    /// codecs that are offered or agreed to are those that the pipeline takes and gives. What
-    /// [`start`](WebRtcManager::start) does as well, if it is called first; a pipeline that plays a file
-    /// is better started when the connection is up.
+    fn calls(&self, pipeline: &Pipeline) -> Result<Calls, ManagerError> {
+        let (template, config) = (pipeline.template()?, self.config.clone());
+        Ok(Calls::new(self.engine.clone(), template, config))
+    }
+
+    /// By hand, before all other calls: says for which pipeline the connection will be, without starting it. Then the
+    /// codecs that are offered or agreed to are those that the pipeline takes and gives, as the other side has them, and
+    /// only the directions that it links are. What [`start`](WebRtcManager::start) does as well, if it is called first.
     ///
     /// # Errors
     /// When the pipeline is invalid, or the connection has been made.
     pub async fn prepare(&self, pipeline: &Pipeline) -> Result<(), ManagerError> {
-        let calls = Calls::new(
-            self.engine.clone(),
-            pipeline.template()?,
-            self.config.clone(),
-        );
+        let calls = self.calls(pipeline)?;
         let mut by_hand = self.by_hand.lock().await;
         if by_hand.peer.is_some() {
             return Err(ManagerError::Made);
         }
-        self.peer_of(&mut by_hand, &calls.fit.config).await?;
+        by_hand.calls = Some(calls);
         Ok(())
     }
 
@@ -186,24 +187,32 @@ impl WebRtcManager {
         Ok(self.peer().await?.create_offer().await?)
     }
 
-    /// By hand: takes the other side's offer and makes an answer, without candidates.
+    /// By hand: takes the other side's offer and makes an answer, without candidates. A pipeline that waits for it starts.
     ///
     /// # Errors
-    /// As [`Peer::handle_offer_and_create_answer`].
+    /// As [`Peer::handle_offer_and_create_answer`]; what [`start`](WebRtcManager::start) says of nodes.
     pub async fn handle_offer_and_create_answer(&self, sdp: &str) -> Result<String, ManagerError> {
-        Ok(self
-            .peer()
-            .await?
-            .handle_offer_and_create_answer(sdp)
-            .await?)
+        let mut by_hand = self.by_hand.lock().await;
+        let peer = match &by_hand.calls {
+            Some(calls) if by_hand.peer.is_none() => {
+                let (call, _) = calls.make_for(sdp).await?;
+                by_hand.made(call)
+            }
+            _ => self.peer_of(&mut by_hand).await?,
+        };
+        let answer = peer.handle_offer_and_create_answer(sdp).await?;
+        by_hand.answered(&answer).await?;
+        Ok(answer)
     }
 
-    /// By hand: takes the other side's answer to our offer.
+    /// By hand: takes the other side's answer to our offer. A pipeline that waits for it starts.
     ///
     /// # Errors
-    /// As [`Peer::handle_answer`].
+    /// As [`Peer::handle_answer`]; what [`start`](WebRtcManager::start) says of nodes.
     pub async fn handle_answer(&self, sdp: &str) -> Result<(), ManagerError> {
-        Ok(self.peer().await?.handle_answer(sdp).await?)
+        let mut by_hand = self.by_hand.lock().await;
+        self.peer_of(&mut by_hand).await?.handle_answer(sdp).await?;
+        by_hand.answered(sdp).await
     }
 
     /// By hand: waits until all candidates are known, and returns the description with them in it.
@@ -241,22 +250,63 @@ impl WebRtcManager {
         Ok(self.peer().await?.add_data_channel(label).await?)
     }
 
-    /// By hand: starts a pipeline on this connection, before or after it is up. The pipeline ends
-    /// with the connection.
+    /// By hand: starts a pipeline on this connection, before or after it is up: at once where descriptions have been
+    /// exchanged, otherwise with the answer, by which it is planned for the codecs that the other side has. Its files and
+    /// generators begin when the connection is up. It ends with the connection.
     ///
     /// # Errors
     /// When the pipeline is invalid, a node cannot be started, or one runs already.
     pub async fn start(&self, pipeline: &Pipeline) -> Result<(), ManagerError> {
-        let calls = Calls::new(
-            self.engine.clone(),
-            pipeline.template()?,
-            self.config.clone(),
-        );
+        let calls = self.calls(pipeline)?;
         let mut by_hand = self.by_hand.lock().await;
-        let (id, peer) = self.peer_of(&mut by_hand, &calls.fit.config).await?;
-        let events = by_hand.events.take().ok_or(ManagerError::Running)?;
-        let mut call = Call::new(id, peer, events);
-        call.start(&calls, &calls.fit.plan)?;
+        if by_hand.is_wanted || by_hand.running.is_some() {
+            return Err(ManagerError::Running);
+        }
+        (by_hand.calls, by_hand.is_wanted) = (Some(calls), true);
+        by_hand.begin().await
+    }
+
+    /// By hand: drains the pipeline, closes the connection, and returns what the pipeline did, if one
+    /// ran. The next by-hand call makes a new connection.
+    pub async fn close(&self) -> Option<Report> {
+        let ByHand { peer, running, .. } = std::mem::take(&mut *self.by_hand.lock().await);
+        let mut report = None;
+        if let Some((stop, task)) = running {
+            stop.send_replace(true);
+            report = task.await.ok();
+        }
+        if let Some(peer) = peer {
+            peer.close().await;
+        }
+        report
+    }
+}
+
+impl ByHand {
+    fn made(&mut self, call: Call) -> Arc<dyn Peer> {
+        let peer = call.peer.clone();
+        (self.peer, self.call) = (Some(peer.clone()), Some(call));
+        peer
+    }
+
+    async fn answered(&mut self, answer: &str) -> Result<(), ManagerError> {
+        self.answer = Some(answer.to_owned());
+        self.begin().await
+    }
+
+    /// Starts the pipeline that is wanted, if there is an answer.
+    async fn begin(&mut self) -> Result<(), ManagerError> {
+        let (true, Some(calls), Some(answer)) = (self.is_wanted, &self.calls, &self.answer) else {
+            return Ok(());
+        };
+        let (calls, Some(mut call)) = (calls.clone(), self.call.take()) else {
+            return Ok(());
+        };
+        if let Err(error) = calls.answered(&mut call, answer).await {
+            // The call closes its peer.
+            *self = ByHand::default();
+            return Err(error.into());
+        }
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
             let why = loop {
@@ -272,22 +322,7 @@ impl WebRtcManager {
             call.close(&why).await;
             calls.report()
         });
-        by_hand.running = Some((stop, task));
+        (self.is_wanted, self.running) = (false, Some((stop, task)));
         Ok(())
-    }
-
-    /// By hand: drains the pipeline, closes the connection, and returns what the pipeline did, if one
-    /// ran. The next by-hand call makes a new connection.
-    pub async fn close(&self) -> Option<Report> {
-        let ByHand { peer, running, .. } = std::mem::take(&mut *self.by_hand.lock().await);
-        let mut report = None;
-        if let Some((stop, task)) = running {
-            stop.send_replace(true);
-            report = task.await.ok();
-        }
-        if let Some((_, peer)) = peer {
-            peer.close().await;
-        }
-        report
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tracing::warn;
 
 use crate::{
-    call::{Call, Calls, Happening, told},
+    call::{Call, CallError, Calls, Happening, told},
     handshake,
     template::Template,
 };
@@ -97,8 +97,10 @@ impl Host for PeerHost {
             error: error.to_string(),
             remedy: remedy.into(),
         };
-        let call = self.calls.open(&offer.sdp).await.map_err(|error| {
-            warn!(%error, "no session for the peer");
+        let mut call = self.calls.open(&offer.sdp).await.map_err(|error| {
+            if !matches!(error, CallError::Node(_)) {
+                warn!(%error, "no connection for the peer");
+            }
             refusal(500, &error, "see the host's log")
         })?;
         let bad = |error| {
@@ -122,7 +124,7 @@ impl Host for PeerHost {
                 });
             }
         };
-        let answer = Answer::new(sdp, call.id.to_string());
+        let answer = Answer::new(sdp, call.id.to_string()).lacking(call.take_lacks());
         let shutdown = self.shutdown.subscribe();
         self.spawn(attend(call, shutdown, permit));
         Ok(answer)

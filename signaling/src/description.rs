@@ -43,6 +43,9 @@ pub struct Answer {
     pub kind: SdpType,
     /// The id of the session that now exists.
     pub id: String,
+    /// Of which media the peer gets none, and why, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<String>,
 }
 
 impl Answer {
@@ -52,7 +55,15 @@ impl Answer {
             sdp,
             kind: SdpType::Answer,
             id,
+            lacks: Vec::new(),
         }
+    }
+
+    /// The same answer, which says that media are missing.
+    #[must_use]
+    pub fn lacking(mut self, lacks: Vec<String>) -> Answer {
+        self.lacks = lacks;
+        self
     }
 }
 
