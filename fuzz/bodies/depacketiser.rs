@@ -46,11 +46,18 @@ pub fn run(bytes: &[u8]) -> u64 {
             timestamp,
             marker: marker % 4 == 0,
         });
-        while let Some(unit) = depacketiser.pop() {
-            assert!(!unit.is_empty() && unit.len() <= LARGEST);
-            let mut whole = vec![0; unit.len()];
-            assert_eq!(unit.write_to(&mut whole), whole.len());
-        }
+        take(&mut depacketiser);
+        depacketiser.keyframe_wanted(i64::from(timestamp), 1);
     }
+    depacketiser.flush();
+    take(&mut depacketiser);
     depacketiser.stats().units
+}
+
+fn take(depacketiser: &mut Depacketiser) {
+    while let Some(unit) = depacketiser.pop() {
+        assert!(!unit.is_empty() && unit.len() <= LARGEST);
+        let mut whole = vec![0; unit.len()];
+        assert_eq!(unit.write_to(&mut whole), whole.len());
+    }
 }

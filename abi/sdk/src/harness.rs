@@ -67,9 +67,9 @@ pub enum Value {
 #[derive(Default)]
 struct Told {
     error: String,
-    /// The texts of the second point into the first's heap memory, which does not move.
+    /// The texts of the second point into the first's heap memory, which does not move; so do those of streams.
     formats: Vec<(Format, Box<abi::Format>)>,
-    streams: Vec<(u32, &'static str, Box<StreamInfo>)>,
+    streams: Vec<(u32, String, Box<StreamInfo>)>,
     copied: u64,
     dropped: u64,
     progress: Option<(i64, Option<i64>)>,
@@ -649,12 +649,11 @@ unsafe extern "C" fn host_stream_declare(
             .iter()
             .position(|s| s.0 == media && s.1 == label)
             .unwrap_or_else(|| {
-                // A test's few labels are left to the process.
-                let label: &'static str = label.to_owned().leak();
+                let label = label.to_owned();
                 let info = StreamInfo {
                     size: size_of::<StreamInfo>(),
                     media,
-                    label: Text::new(label),
+                    label: Text::new(&label),
                 };
                 told.streams.push((media, label, Box::new(info)));
                 told.streams.len() - 1

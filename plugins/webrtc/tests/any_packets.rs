@@ -33,7 +33,7 @@ proptest! {
 
     #[test]
     fn any_packets_make_units_within_bounds(
-        codec in 0_u8..3,
+        codec in 0_u8..4,
         packets in prop::collection::vec(packet(), 0..80),
     ) {
         body::run(&[&[codec][..], &packets.concat()].concat());

@@ -1,6 +1,7 @@
 //! The node as an engine sees it. What the tests have in common is here: streams that another encoder made, and what
 //! other decoders make of them.
 
+mod any_bytes;
 mod damage;
 mod decoding;
 
