@@ -62,8 +62,9 @@ pub trait Node: Send + Sized + 'static {
     /// The engine may insert a node of this type by itself where the ends of a link do not agree. It has
     /// one input and one output, and makes of what comes in what its output states. Params named `rate`,
     /// `channels`, `width`, `height` and `encoding` then say what is wanted, as the output states these
-    /// keys: a value, or 0, where the param takes it, to keep what comes in. A frame that is as wanted
-    /// already stays where it is and goes on untouched.
+    /// keys: a value, or 0, where the param takes it, to keep what comes in; 0 for one of `width` and
+    /// `height` alone keeps the shape of the picture. A frame that is as wanted already stays where it is
+    /// and goes on untouched.
     const CONVERTER: bool = false;
     /// Time from a frame's coming in to its going out, beyond the time of the call.
     const LATENCY_NS: u64 = 0;

@@ -355,8 +355,51 @@ fn settle(
             made = made.with(key, Some(Values::one(default)));
         }
     }
+    for (side, other) in [(Key::Width, Key::Height), (Key::Height, Key::Width)] {
+        let (Some(0), Some(told @ 1..)) = (chosen[side as usize], chosen[other as usize]) else {
+            continue;
+        };
+        let stated = gives.values(side);
+        let (value, makes) = in_shape(
+            come.values(side),
+            stated.and_then(|stated| converter.settable(side, stated)),
+            want[side as usize].as_ref(),
+            come.values(other)
+                .and_then(Values::single)
+                .map(|from| (from, told)),
+        );
+        chosen[side as usize] = Some(value);
+        made = made.with(side, makes);
+    }
     let params = converter.params(&chosen, made.encoding());
     (made, params)
+}
+
+/// What a converter is told of a side that would do as it comes, where the other one is scaled (from which
+/// number to which, if that is known), and what it makes of it then. 0 beside a number may keep the shape of
+/// the picture instead of the side.
+fn in_shape(
+    comes: Option<&Values>,
+    settable: Option<Values>,
+    want: Option<&Values>,
+    scale: Option<(u32, u32)>,
+) -> (u32, Option<Values>) {
+    let both = settable.as_ref().zip(want);
+    let Some((makes, want)) = both.and_then(|(able, want)| Some((able.meet(want)?, want))) else {
+        return (0, settable);
+    };
+    let known = comes.and_then(Values::single);
+    let told = if !want.has_range() {
+        // These very numbers are wanted, whatever that does to the shape.
+        makes.nearest_above(comes.map_or(u32::MAX, Values::max))
+    } else if let (Some(known), Some((from, to))) = (known, scale) {
+        // Within its limits it keeps the shape, as near as even numbers can.
+        let scaled = u64::from(known) * u64::from(to) / u64::from(from);
+        makes.nearest_above(u32::try_from(scaled).unwrap_or(u32::MAX) & !1)
+    } else {
+        return (0, Some(makes));
+    };
+    (told, Some(Values::one(told)))
 }
 
 /// Whether anything that comes could be converted to anything that is accepted.

@@ -202,6 +202,65 @@ fn a_size_is_scaled_where_one_is_asked_for_and_not_because_of_a_limit() {
     );
 }
 
+/// The params of the scaler between a source and a sink that state these formats, and what arrives behind it.
+fn scaled(comes: &str, accepted: &str) -> (Vec<String>, String) {
+    let types = format!("{TYPES}\n source >out: {comes}\n sink <in: {accepted}");
+    let catalog = catalog(&types);
+    let built = graph(&["source", "sink"], &["source -> sink"]).build(&catalog);
+    let built = built.unwrap_or_else(|problems| panic!("{problems}"));
+    let resize = built.links.iter().find(|link| {
+        let from = &built.nodes[link.from.node];
+        from.type_name == "resize"
+    });
+    let made = format::text(&resize.expect("a scaler").formats);
+    (set(&built, &catalog, "sink~resize"), made)
+}
+
+#[test]
+fn a_scaler_is_told_both_sides_where_both_are_wanted() {
+    // 0 beside a number keeps the shape, which here would make a side that fits already another one.
+    for comes in [
+        "video/i420;width=320;height=360",
+        "video/i420;width=640;height=720",
+        "video/i420;width=640",
+        "video/i420;height=360",
+    ] {
+        let wanted = "video/i420;width=640;height=360";
+        let told = (vec!["width=640".into(), "height=360".into()], wanted.into());
+        assert_eq!(scaled(comes, wanted), told, "{comes}");
+        let (params, _) = scaled(comes, "video/h264;width=640;height=360");
+        assert_eq!(params, told.0, "{comes}, encoded");
+    }
+}
+
+#[test]
+fn a_side_that_nobody_asks_for_follows_the_shape() {
+    // Of what comes its height is known, of what is made it is not.
+    assert_eq!(
+        scaled("video/i420;width=320;height=360", "video/i420;width=640"),
+        (
+            vec!["width=640".into(), "height=0".into()],
+            "video/i420;width=640;height=2..4096".into()
+        )
+    );
+    // So does one that has a limit, as far as that goes.
+    let limited = "video/i420;width=640;height=2..480";
+    for (comes, height, made) in [
+        ("video/i420", 0, "2..480"),
+        ("video/i420;width=1280;height=480", 240, "240"),
+        ("video/i420;width=320;height=361", 480, "480"),
+    ] {
+        assert_eq!(
+            scaled(comes, limited),
+            (
+                vec!["width=640".into(), format!("height={height}")],
+                format!("video/i420;width=640;height={made}")
+            ),
+            "{comes}"
+        );
+    }
+}
+
 #[test]
 fn a_chain_is_as_long_as_needed_and_tells_each_converter_what_the_next_takes() {
     let catalog = catalog(&format!(
