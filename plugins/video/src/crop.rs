@@ -7,6 +7,10 @@ use levada_plugin::{
 
 use crate::resized::Resized;
 
+const OUT: usize = 1;
+/// The longest side of a picture, as the output states it.
+const MAX_SIDE: i64 = 16_384;
+
 /// Cuts a rectangle out of pictures.
 ///
 /// **Inputs** `in`: `video/i420`, any size. **Outputs** `out`: `video/i420` of the rectangle's size, tightly packed:
@@ -61,6 +65,27 @@ impl Crop {
     }
 }
 
+/// What is known of the size of a part before a picture comes: it is no larger than what is asked for, and than what is
+/// left of the largest picture.
+fn offers(config: &Config, port: usize) -> Result<Option<String>> {
+    let names = [("left", "width"), ("top", "height")];
+    let mut sides = [(0, 0); 2];
+    for (side, (cut, size)) in sides.iter_mut().zip(names) {
+        *side = (config.integer(cut)? & !1, config.integer(size)?);
+    }
+    // Where nothing is cut, the size stays as it comes, which the engine knows.
+    if port != OUT || sides == [(0, 0); 2] {
+        return Ok(None);
+    }
+    let [width, height] = sides.map(|(cut, size)| {
+        let rest = MAX_SIDE - cut;
+        if size == 0 { rest } else { size.min(rest) }
+    });
+    Ok(Some(format!(
+        "video/i420;width=1..{width};height=1..{height}"
+    )))
+}
+
 impl Node for Crop {
     const NAME: &'static str = "crop";
     const SUMMARY: &'static str = "Cuts a rectangle out of pictures";
@@ -87,6 +112,7 @@ impl Node for Crop {
             .help("Height of the part; 0 as far as the picture reaches"),
     ];
     const COST: Cost = Cost::Heavy;
+    const OFFERS: Option<Offers> = Some(offers);
 
     fn create(config: &Config) -> Result<Self> {
         // The ranges keep all of them inside their type.
@@ -164,6 +190,32 @@ mod tests {
             }
         }
         assert_eq!(crop.bytes_copied(), copied);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_said_of_the_size_before_a_picture_comes_holds_for_all_of_them() -> Result {
+        let names = ["left", "top", "width", "height"];
+        for (cut, wanted) in [
+            ([0, 0, 0, 0], None),
+            (
+                [0, 0, 640, 360],
+                Some("video/i420;width=1..640;height=1..360"),
+            ),
+            (
+                [101, 0, 0, 0],
+                Some("video/i420;width=1..16284;height=1..16384"),
+            ),
+            (
+                [0, 16_383, 0, 9],
+                Some("video/i420;width=1..16384;height=1..2"),
+            ),
+        ] {
+            let params = [0, 1, 2, 3].map(|at| (names[at], Value::Integer(cut[at])));
+            let said = Harness::<Crop>::offers(&params, OUT)?;
+            assert_eq!(said.as_deref(), wanted, "{cut:?}");
+            assert_eq!(Harness::<Crop>::offers(&params, 0)?, None);
+        }
         Ok(())
     }
 

@@ -139,7 +139,7 @@ impl Work<'_> {
         step: &super::chain::Step,
     ) -> usize {
         let solver = self.solver;
-        let accepted = &solver.stated[link.to.node][link.to.port];
+        let accepted = &solver.stated[link.to.node][link.to.port].patterns;
         let why = format!(
             "{} accepts {}, {} brings {}",
             solver.port_name(link.to),

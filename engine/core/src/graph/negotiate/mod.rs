@@ -145,10 +145,8 @@ pub(super) fn negotiate(
     if !faults.is_empty() {
         return Err(faults);
     }
-    let nodes = graph.nodes.iter().zip(about.types);
     let solver = Solver {
         graph,
-        kept: nodes.map(|(node, info)| offers::kept(node, info)).collect(),
         types: about.types,
         stated,
         converters: &converters.0,
@@ -168,7 +166,7 @@ pub(super) fn negotiate(
             faults.push(Fault::Link {
                 link: at,
                 offered: carried.offered.clone(),
-                accepted: solver.stated[to.node][to.port].clone(),
+                accepted: solver.stated[to.node][to.port].patterns.clone(),
                 several: match why {
                     Why::NoConverter => None,
                     Why::SeveralKinds => Some("kinds of media"),

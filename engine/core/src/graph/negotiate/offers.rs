@@ -1,8 +1,10 @@
 //! What the ports of a node state, and what an output offers when something comes to its node.
 //!
+//! * What the catalog knows of a port is what it carries, and nothing below is added to that.
 //! * A param of a node narrows what its type states: a param named like a key (`rate`, `channels`,
 //!   `width`, `height`) that an output states says which of the values, 0 says that it stays as it
-//!   comes; `encoding` says which of several encodings; of the encodings with `rtp-` and those without,
+//!   comes; of `width` and `height` only where both do, because 0 beside a number keeps the shape of a
+//!   picture; `encoding` says which of several encodings; of the encodings with `rtp-` and those without,
 //!   a `mode` of `packets` or `encoded` leaves the ones of that mode.
 //! * `*` or `audio/*` at the output of a filter means "what comes in": it is narrowed to what the node's
 //!   inputs carry, as far as that fits; where nothing fits, the node makes something of its own and the
@@ -17,13 +19,21 @@ use crate::graph::format::{self, Key, Pattern, Values};
 use crate::graph::model::{Node, ParamValue};
 use crate::graph::quote::quote;
 
+/// What a port states.
+pub(super) struct Stated {
+    pub patterns: Vec<Pattern>,
+    /// By key: whether what an output states of it is narrowed to what comes in. `None` where the catalog
+    /// knows what the port carries, whatever comes.
+    pub kept: Option<[bool; Key::ALL.len()]>,
+}
+
 /// What each port of a node states, or why it cannot be used. The catalog is asked about linked ports.
 pub(super) fn stated(
     catalog: &dyn Catalog,
     node: &Node,
     info: &TypeInfo,
     is_linked: impl Fn(usize) -> bool,
-) -> Result<Vec<Vec<Pattern>>, Refusal> {
+) -> Result<Vec<Stated>, Refusal> {
     let ports = info.ports.iter().enumerate();
     ports
         .map(|(at, port)| {
@@ -45,8 +55,14 @@ pub(super) fn stated(
                 remedy: "correct what the plugin states, or use another node type".to_owned(),
             })?;
             Ok(match port.direction {
-                Direction::Input => patterns,
-                Direction::Output => by_params(node, info, of_mode(node, info, patterns)),
+                Direction::Output if known.is_none() => Stated {
+                    patterns: by_params(node, info, of_mode(node, info, patterns)),
+                    kept: Some(kept(node, info)),
+                },
+                _ => Stated {
+                    patterns,
+                    kept: None,
+                },
             })
         })
         .collect()
@@ -116,11 +132,19 @@ fn by_params(node: &Node, info: &TypeInfo, patterns: Vec<Pattern>) -> Vec<Patter
 }
 
 /// By key: whether a param of that name says that it stays as it comes.
-pub(super) fn kept(node: &Node, info: &TypeInfo) -> [bool; Key::ALL.len()] {
-    Key::ALL.map(|key| match param(node, info, key.as_str()) {
-        Some(ParamValue::Integer(value)) => *value == 0,
-        Some(ParamValue::Float(value)) => *value == 0.0,
-        _ => false,
+fn kept(node: &Node, info: &TypeInfo) -> [bool; Key::ALL.len()] {
+    let is_zero = |key: Key| match param(node, info, key.as_str())? {
+        ParamValue::Integer(value) => Some(*value == 0),
+        ParamValue::Float(value) => Some(*value == 0.0),
+        _ => None,
+    };
+    Key::ALL.map(|key| {
+        let with = match key {
+            Key::Width => Key::Height,
+            Key::Height => Key::Width,
+            Key::Rate | Key::Channels => key,
+        };
+        is_zero(key) == Some(true) && is_zero(with) != Some(false)
     })
 }
 
@@ -132,14 +156,13 @@ pub(super) struct Offer {
     pub follows: bool,
 }
 
-/// What an output that states `stated` offers. `comes` is what comes to its node, and `forwarded` what
-/// comes to inputs whose frames go on to it; `kept` says which keys stay as they come.
-pub(super) fn offered(
-    stated: &[Pattern],
-    comes: &[Pattern],
-    forwarded: &[Pattern],
-    kept: [bool; Key::ALL.len()],
-) -> Vec<Offer> {
+/// What an output offers. `comes` is what comes to its node, and `forwarded` what comes to inputs whose
+/// frames go on to it.
+pub(super) fn offered(output: &Stated, comes: &[Pattern], forwarded: &[Pattern]) -> Vec<Offer> {
+    let Stated {
+        patterns: stated,
+        kept,
+    } = output;
     let goes_on = |pattern: &Pattern| forwarded.iter().any(|p| p.is_encoded_as(pattern));
     // By media: whether frames that come in go on as they are.
     let of_media = |pattern: &Pattern| {
@@ -153,7 +176,7 @@ pub(super) fn offered(
         if pattern.encoding().is_none() {
             let narrowed: Vec<Pattern> = comes
                 .iter()
-                .filter_map(|comes| as_it_comes(pattern, comes, kept))
+                .filter_map(|comes| as_it_comes(pattern, comes, kept.unwrap_or_default()))
                 .collect();
             let follows = !narrowed.is_empty();
             let all = if follows {
@@ -167,7 +190,7 @@ pub(super) fn offered(
             continue;
         }
         let follows = goes_on(pattern);
-        let stays = kept.map(|kept| kept || follows);
+        let stays = kept.map_or([false; 4], |kept| kept.map(|kept| kept || follows));
         if !follows && of_media(pattern) {
             continue;
         }

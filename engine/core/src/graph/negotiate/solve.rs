@@ -15,10 +15,10 @@ use std::rc::Rc;
 use super::chain::Chain;
 use super::converter::Converter;
 use super::cost::is_coded;
-use super::offers::{Offer, offered};
+use super::offers::{Offer, Stated, offered};
 use super::outcome::{Outcome, outcome};
 use crate::graph::catalog::TypeInfo;
-use crate::graph::format::{self, Key, Media, Pattern};
+use crate::graph::format::{self, Media, Pattern};
 use crate::graph::model::{Graph, Policy, PortRef};
 
 /// The most walks of a search that tries every combination, and of one that goes on from there.
@@ -31,9 +31,7 @@ pub(super) struct Solver<'a> {
     pub graph: &'a Graph,
     pub types: &'a [&'a TypeInfo],
     /// By node and port: what is stated.
-    pub stated: Vec<Vec<Vec<Pattern>>>,
-    /// By node and key: whether a param says that it stays as it comes.
-    pub kept: Vec<[bool; Key::ALL.len()]>,
+    pub stated: Vec<Vec<Stated>>,
     pub converters: &'a [Converter<'a>],
     /// By link: whether nothing may be converted on it.
     pub never: &'a [bool],
@@ -213,7 +211,7 @@ impl<'a> Solver<'a> {
                 let link = &graph.links[at];
                 let forwarded = self.forwarded(link.from, &carried, back);
                 let stated = &self.stated[node][link.from.port];
-                let offers = offered(stated, &comes, &forwarded, self.kept[node]);
+                let offers = offered(stated, &comes, &forwarded);
                 let offered = choose(script, link.from, offers);
                 let outcome = self.outcome(&offered, link.to, self.never[at]);
                 carried[at] = Some(Carried { offered, outcome });
@@ -257,7 +255,7 @@ impl<'a> Solver<'a> {
         if let Some(known) = self.known.borrow().get(&key) {
             return Rc::clone(known);
         }
-        let accepted = &self.stated[to.node][to.port];
+        let accepted = &self.stated[to.node][to.port].patterns;
         let outcome = Rc::new(outcome(self.converters, offered, accepted, never));
         self.known.borrow_mut().insert(key, Rc::clone(&outcome));
         outcome

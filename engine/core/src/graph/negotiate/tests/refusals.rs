@@ -102,6 +102,7 @@ impl Catalog for Host {
     ) -> Result<Option<Vec<String>>, Refusal> {
         match (node.type_name.as_str(), port) {
             ("file", 0) => Ok(Some(vec!["video/h264;width=640;height=360".into()])),
+            ("cut", 1) => Ok(Some(vec!["video/i420;width=1..16284;height=1..360".into()])),
             ("file", _) => Err(Refusal {
                 cause: "the file has no sound".into(),
                 remedy: "remove the link".into(),
@@ -153,6 +154,21 @@ fn a_catalog_may_know_what_is_in_a_file() {
     assert_eq!(
         built.links[0].formats[0].to_string(),
         "video/h264;width=640;height=360"
+    );
+}
+
+#[test]
+fn what_a_catalog_knows_of_a_port_counts_and_not_what_params_or_inputs_say() {
+    let host = Host(catalog(&format!(
+        "{TYPES}
+        eye >out: video/i420;width=640;height=180
+        cut <in+1: video/i420 >out: video/i420;width=1..16384;height=1..16384 ?left=100 ?width=0 ?height=360"
+    )));
+    let built = graph(&["eye", "cut", "null"], &["eye -> cut -> null"]).build(&host);
+    let built = built.unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(
+        built.links[1].formats[0].to_string(),
+        "video/i420;width=1..16284;height=1..360"
     );
 }
 

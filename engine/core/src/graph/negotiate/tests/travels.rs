@@ -129,6 +129,32 @@ fn a_param_named_like_a_key_says_what_an_output_has() {
 }
 
 #[test]
+fn a_side_that_is_not_set_stays_as_it_comes_where_the_other_does() {
+    let types = "eye >out: video/i420;width=640;height=180";
+    let of = |params: &str| {
+        let nodes = ["eye", &format!("resize{params}"), "null"];
+        with(types, &nodes, &["eye -> resize -> null"]).expect("a graph")[1].clone()
+    };
+    assert_eq!(
+        of(""),
+        "resize.out -> null.in: video/i420;width=640;height=180"
+    );
+    // 0 beside a number keeps the shape of the picture, and not the side.
+    assert_eq!(
+        of(" width=320"),
+        "resize.out -> null.in: video/i420;width=320;height=2..4096"
+    );
+    let nodes = ["eye", "resize width=320", "small"];
+    assert_eq!(
+        with(types, &nodes, &["eye -> resize -> small"]).expect("a graph")[1..],
+        [
+            "resize.out -> small~resize.in: video/i420;width=320;height=2..4096",
+            "small~resize.out -> small.in: video/i420;width=320;height=180",
+        ]
+    );
+}
+
+#[test]
 fn feedback_brings_its_formats_too() {
     assert_eq!(
         carried(
