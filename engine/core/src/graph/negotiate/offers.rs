@@ -8,7 +8,7 @@
 //!   a `mode` of `packets` or `encoded` leaves the ones of that mode.
 //! * `*` or `audio/*` at the output of a filter means "what comes in": it is narrowed to what the node's
 //!   inputs carry, as far as that fits; where nothing fits, the node makes something of its own and the
-//!   pattern stays.
+//!   pattern stays, unless the output is one that frames of an input go on to.
 //! * A key that an output of a filter does not state is as it comes in.
 //! * An output that frames of an input go on to where the node leaves them has their encoding, where it
 //!   states it.
@@ -179,6 +179,10 @@ pub(super) fn offered(output: &Stated, comes: &[Pattern], forwarded: &[Pattern])
                 .filter_map(|comes| as_it_comes(pattern, comes, kept.unwrap_or_default()))
                 .collect();
             let follows = !narrowed.is_empty();
+            // A node that passes frames on where they lie makes nothing of a kind that does not come.
+            if !follows && !forwarded.is_empty() {
+                continue;
+            }
             let all = if follows {
                 narrowed
             } else {

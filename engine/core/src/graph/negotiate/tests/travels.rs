@@ -155,6 +155,27 @@ fn a_side_that_is_not_set_stays_as_it_comes_where_the_other_does() {
 }
 
 #[test]
+fn what_only_passes_frames_on_makes_nothing_of_its_own_of_what_does_not_come() {
+    let types = "throttle <in+1: video/i420 data/* >out: video/i420 data/*";
+    let carried = |nodes: &[&str], links: &[&str]| with(types, nodes, links).expect("a graph");
+    assert_eq!(
+        carried(
+            &["pattern", "throttle", "screen"],
+            &["pattern -> throttle -> screen.video"]
+        )[1..],
+        [
+            "throttle.out -> screen~h264-encoder.in: video/i420;width=2..4096;height=2..4096",
+            "screen~h264-encoder.out -> screen.video: video/h264;width=2..4096;height=2..4096",
+        ]
+    );
+    // Where nothing is known to come all may.
+    assert_eq!(
+        carried(&["any", "throttle", "null"], &["any -> throttle -> null"])[1],
+        "throttle.out -> null.in: video/i420 data/*"
+    );
+}
+
+#[test]
 fn feedback_brings_its_formats_too() {
     assert_eq!(
         carried(
