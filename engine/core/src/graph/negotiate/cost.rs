@@ -31,6 +31,13 @@ pub(super) fn is_coded(pattern: &Pattern) -> bool {
     media && pattern.encoding().is_some_and(|name| !RAW.contains(&name))
 }
 
+/// Whether sound of this encoding is that of a telephone: G.711, which has no more than 4 kHz of it.
+pub(super) fn is_telephone(pattern: &Pattern) -> bool {
+    let name = pattern.encoding().unwrap_or_default();
+    let name = name.strip_prefix("rtp-").unwrap_or(name);
+    pattern.media() == Some(Media::Audio) && matches!(name, "pcmu" | "pcma")
+}
+
 /// What it costs to make `to` of `from` by a node type that declares `cost`.
 pub(super) fn of_step(from: &Pattern, to: &Pattern, cost: Cost) -> u32 {
     match (is_coded(from), is_coded(to)) {

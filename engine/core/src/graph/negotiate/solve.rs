@@ -4,7 +4,8 @@
 //! fits the input at the other end, and where something does not, the cheapest chain of converters. Where
 //! an output offers several encodings of one kind, the walk takes the one that its script says, the first
 //! by default. The search tries scripts in the order of preference and keeps the best walk: fewest faults,
-//! then the least cost, then the fewest codecs in the graph, then the first. It tries them all where they
+//! then the fewest links with no more than the sound of a telephone, then the least cost, then the fewest
+//! codecs in the graph, then the first. It tries them all where they
 //! are at most [`MAX_WALKS`]; beyond that it goes on from the best so far, changing one choice at a time,
 //! for as many walks again.
 
@@ -14,7 +15,7 @@ use std::rc::Rc;
 
 use super::chain::Chain;
 use super::converter::Converter;
-use super::cost::is_coded;
+use super::cost::{is_coded, is_telephone};
 use super::offers::{Offer, Stated, offered};
 use super::outcome::{Outcome, outcome};
 use crate::graph::catalog::TypeInfo;
@@ -78,12 +79,16 @@ pub(super) struct Walk {
     pub choices: Vec<Choice>,
     pub cost: u32,
     faults: usize,
+    /// Links whose sound is that of a telephone where it comes from or where it arrives.
+    telephones: usize,
     codecs: usize,
 }
 
 impl Walk {
-    fn rank(&self) -> (usize, u32, usize) {
-        (self.faults, self.cost, self.codecs)
+    /// Quality comes before cost: telephony codecs are the cheapest, and would be taken wherever a peer has
+    /// them. Links are counted and not sources, so that what ends on a telephone passes as it is.
+    fn rank(&self) -> (usize, usize, u32, usize) {
+        (self.faults, self.telephones, self.cost, self.codecs)
     }
 
     pub fn is_sound(&self) -> bool {
@@ -264,8 +269,10 @@ impl<'a> Solver<'a> {
     fn judged(&self, links: Vec<Carried>, choices: Vec<Choice>) -> Walk {
         let mut codecs: BTreeSet<Pattern> = BTreeSet::new();
         let mut shared = HashSet::new();
-        let (mut cost, mut faults) = (0_u32, 0);
+        let (mut cost, mut faults, mut telephones) = (0_u32, 0, 0);
         for (at, carried) in links.iter().enumerate() {
+            let mut ends = carried.offered.iter().chain(carried.arrives());
+            telephones += usize::from(ends.any(is_telephone));
             codecs.extend(
                 carried
                     .arrives()
@@ -297,6 +304,7 @@ impl<'a> Solver<'a> {
             choices,
             cost,
             faults,
+            telephones,
             codecs: codecs.len(),
         }
     }

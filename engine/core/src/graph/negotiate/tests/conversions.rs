@@ -64,6 +64,50 @@ fn fewest_codecs_come_before_the_declared_order_and_cost_before_both() {
 }
 
 #[test]
+fn sound_becomes_that_of_a_telephone_only_where_it_has_to() {
+    let types = "
+        caller [live] >audio: audio/opus audio/pcmu;rate=8000;channels=1 audio/pcma;rate=8000;channels=1
+        opus-decoder [converter] [heavy] <in: audio/opus >out: audio/f32;rate=48000|16000;channels=1..2 ?rate=48000:16000..48000
+        g711-decoder [converter] <in: audio/pcmu audio/pcma >out: audio/f32
+        g711-encoder [converter] <in: audio/f32;rate=8000;channels=1 >out: audio/pcmu
+        wav <in: audio/f32 audio/pcmu audio/pcma
+        trunk <in: audio/pcmu
+        hears <in: audio/f32;rate=16000
+        sings <in: audio/f32;rate=48000";
+    // A recording could hold what a telephone sends as it comes; it would have to be heard.
+    assert_eq!(
+        with(types, &["caller", "wav"], &["caller -> wav"]).expect("a graph")[0],
+        "caller.audio -> wav~opus-decoder.in: audio/opus"
+    );
+    // Two decoders cost more than one and a resampler for each.
+    let links = ["caller -> hears", "caller -> sings"];
+    let two = with(types, &["caller", "hears", "sings"], &links).expect("a graph");
+    assert!(two[0].ends_with(": audio/opus"), "{two:?}");
+    // What ends on a telephone gains nothing by another encoding before that.
+    for nodes in [["caller", "trunk", ""], ["caller", "g711-decoder", "level"]] {
+        let nodes: Vec<&str> = nodes.into_iter().filter(|n| !n.is_empty()).collect();
+        let carried = with(types, &nodes, &[&nodes.join(" -> ")]).expect("a graph");
+        assert_eq!(
+            carried[0],
+            format!(
+                "caller.audio -> {}.in: audio/pcmu;rate=8000;channels=1",
+                nodes[1]
+            )
+        );
+        assert_eq!(carried.len(), nodes.len() - 1);
+    }
+    // Nor does what cannot be decoded.
+    let types = "
+        caller >audio: audio/opus audio/pcmu;rate=8000;channels=1
+        wav <in: audio/f32 audio/pcmu";
+    let built = graph(&["caller", "wav"], &["caller -> wav"]).build(&catalog(types));
+    assert_eq!(
+        built.expect("a graph").links[0].formats[0].to_string(),
+        "audio/pcmu;rate=8000;channels=1"
+    );
+}
+
+#[test]
 fn ports_of_a_node_with_the_same_encodings_send_the_same() {
     let types = "file <in: video/h264";
     let links = ["camera.video -> file", "camera.out -> screen.in"];
