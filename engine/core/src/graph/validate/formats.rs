@@ -9,7 +9,7 @@ use crate::graph::catalog::{PortInfo, formats_meet};
 use crate::graph::document::LinkEntry;
 use crate::graph::format::{Pattern, parse_patterns};
 use crate::graph::model::{Graph, PortRef};
-use crate::graph::negotiate::{Fault, words};
+use crate::graph::negotiate::{Fault, mode, words};
 use crate::graph::problem::Place;
 use crate::graph::quote::{list, quote};
 
@@ -69,8 +69,17 @@ impl Check<'_> {
                 if !never && several.is_none() && self.is_excused(&offered, &accepted) {
                     return;
                 }
-                let others =
+                let mut others =
                     self.other_ports(link.from, link.to, &offered, several.is_some() && !never);
+                if several.is_none() {
+                    others.extend(self.other_modes(
+                        graph,
+                        link.from.node,
+                        &offered,
+                        &accepted,
+                        never,
+                    ));
+                }
                 let (about, remedy) = match several {
                     None => (
                         "",
@@ -225,6 +234,51 @@ impl Check<'_> {
                 let from = self.port_name(from, &source.ports[output]);
                 let to = self.port_name(to, &sink.ports[input]);
                 format!("link {}", quote(&format!("{from} -> {to}")))
+            })
+            .collect()
+    }
+
+    /// What to write where packets come only because of the mode of a node that they come from, and what is in
+    /// them would do. The engine knows encodings of packets by their name alone, as negotiation does.
+    fn other_modes(
+        &self,
+        graph: &Graph,
+        node: usize,
+        offered: &[String],
+        accepted: &[String],
+        never: bool,
+    ) -> Vec<String> {
+        let inside: Vec<String> = offered
+            .iter()
+            .map(|p| p.replacen("/rtp-", "/", 1))
+            .collect();
+        let does =
+            formats_meet(&inside, accepted) || !never && self.converters.join(&inside, accepted);
+        if !does || inside == offered {
+            return Vec::new();
+        }
+        let mut before = vec![node];
+        let mut at = 0;
+        while let Some(&node) = before.get(at) {
+            let into = graph.links.iter().filter(|link| link.to.node == node);
+            for from in into.map(|link| link.from.node) {
+                if !before.contains(&from) {
+                    before.push(from);
+                }
+            }
+            at += 1;
+        }
+        let sends = before.into_iter().map(|node| &graph.nodes[node]);
+        let sends = sends.filter(|node| {
+            let info = self.catalog.get(&node.type_name);
+            info.is_some_and(|info| mode(node, info) == Some("packets"))
+        });
+        sends
+            .map(|node| {
+                format!(
+                    "write mode = \"encoded\" in the params of {}",
+                    quote(&node.name)
+                )
             })
             .collect()
     }

@@ -145,6 +145,34 @@ fn a_converter_that_is_not_there_is_told_with_how_to_get_it() {
 }
 
 #[test]
+fn where_packets_come_because_a_source_was_told_so_the_remedy_is_its_mode() {
+    let told = |nodes: &[&str], links: &[&str]| refused(nodes, links);
+    assert_eq!(
+        told(
+            &["camera mode=packets", "flip", "null"],
+            &["camera.video -> flip -> null"]
+        ),
+        "pipeline: link \"camera.video -> flip.in\": flip.in accepts video/i420, camera.video brings \
+         video/rtp-vp8; write mode = \"encoded\" in the params of \"camera\"\n\n1 problem"
+    );
+    // Also where something stands between that lets everything through.
+    let through = told(
+        &["camera mode=packets", "probe", "flip", "null"],
+        &["camera.video -> probe.in", "probe -> flip -> null"],
+    );
+    assert!(
+        through.contains("; write mode = \"encoded\" in the params of \"camera\"\n"),
+        "{through}"
+    );
+    // Pictures that are no packets would be of no use here either.
+    let sound = told(
+        &["camera mode=packets", "level"],
+        &["camera.video -> level"],
+    );
+    assert!(!sound.contains("mode ="), "{sound}");
+}
+
+#[test]
 fn a_catalog_may_know_what_is_in_a_file() {
     let host = Host(catalog(&format!(
         "{TYPES}\nfile >video: video/vp8 video/h264"
