@@ -1,7 +1,7 @@
 //! [`Chain`]: the converters between what comes and what is accepted.
 //!
-//! A search (Dijkstra's) over what converters can make, cheapest first, at most [`MAX_CHAIN`] of them, no
-//! type twice. What a converter states of a key and can be told by a param of that name is *free*: it
+//! A search (Dijkstra's) over what converters can make, cheapest first, at most [`MAX_CHAIN`] of them, none
+//! twice for the same: one that converts layouts may stand on both sides of a scaler. What a converter states of a key and can be told by a param of that name is *free*: it
 //! becomes whatever is wanted further on. So that is settled backwards, from the accepted pattern, once
 //! the way is found, and then forwards, with what comes.
 
@@ -62,7 +62,7 @@ struct Look {
     steps: usize,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 struct Hop {
     converter: usize,
     takes: usize,
@@ -80,6 +80,15 @@ fn does(key: Key, comes: Option<&Values>, accepted: &Values) -> bool {
         None => is_limit,
         Some(values) => values.is_within(accepted) || (is_limit && values.meet(accepted).is_some()),
     }
+}
+
+/// Whether a size that is not known, or may be another, comes where one is asked for.
+pub(super) fn is_to_be_scaled(comes: &Pattern, accepted: &Pattern) -> bool {
+    let mut sides = Key::ALL.into_iter().filter(|key| key.is_side());
+    sides.any(|key| {
+        let wanted = accepted.values(key);
+        wanted.is_some_and(|wanted| !does(key, comes.values(key), wanted))
+    })
 }
 
 /// Whether what comes does for what is accepted, with no converter.
@@ -150,14 +159,24 @@ impl State {
     }
 }
 
+/// What a chain may consist of.
+#[derive(Clone, Copy)]
+pub(super) enum Allowed {
+    /// All converters.
+    All,
+    /// Those between raw layouts.
+    Raw,
+    /// Those that pass a frame on untouched where it fits already.
+    Untouched,
+}
+
 /// The cheapest chain to each of the accepted patterns that can be reached, the best first: by cost, by
-/// length, by the order of the accepted patterns. With `only_fit`, of converters alone that pass a frame
-/// on untouched where it fits already.
+/// length, by the order of the accepted patterns.
 pub(super) fn chains(
     converters: &[Converter<'_>],
     comes: &Pattern,
     accepted: &[Pattern],
-    only_fit: bool,
+    allowed: Allowed,
 ) -> Vec<Chain> {
     let mut looks = vec![Look {
         state: State {
@@ -184,11 +203,16 @@ pub(super) fn chains(
             continue;
         }
         for (index, converter) in converters.iter().enumerate() {
-            if way(&looks, at).any(|hop| hop.converter == index) {
-                continue;
-            }
             for (takes, come) in converter.takes.iter().enumerate() {
                 for (gives, make) in converter.gives.iter().enumerate() {
+                    let hop = Hop {
+                        converter: index,
+                        takes,
+                        gives,
+                    };
+                    if way(&looks, at).any(|before| before == hop) {
+                        continue;
+                    }
                     let from = &looks[at].state;
                     let Some(state) = from.after(converter, come, make) else {
                         continue;
@@ -197,16 +221,18 @@ pub(super) fn chains(
                         break;
                     }
                     let is_same = from.pattern.is_encoded_as(&state.pattern);
-                    if (only_fit && !is_same) || state == *from || seen.contains(&state) {
+                    let is_allowed = match allowed {
+                        Allowed::All => true,
+                        Allowed::Raw => {
+                            !cost::is_coded(&from.pattern) && !cost::is_coded(&state.pattern)
+                        }
+                        Allowed::Untouched => is_same,
+                    };
+                    if !is_allowed || state == *from || seen.contains(&state) {
                         continue;
                     }
                     let costs = cost_to(converters, &looks, at)
                         + cost::of_step(&from.pattern, &state.pattern, converter.info.cost);
-                    let hop = Hop {
-                        converter: index,
-                        takes,
-                        gives,
-                    };
                     let steps = looks[at].steps + 1;
                     waiting.push(Reverse((costs, steps, looks.len())));
                     looks.push(Look {
@@ -411,5 +437,5 @@ pub(super) fn is_reachable(
     let named = comes.iter().filter(|pattern| pattern.encoding().is_some());
     named
         .into_iter()
-        .any(|pattern| !chains(converters, pattern, accepted, false).is_empty())
+        .any(|pattern| !chains(converters, pattern, accepted, Allowed::All).is_empty())
 }

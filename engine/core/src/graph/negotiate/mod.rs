@@ -31,6 +31,7 @@ pub(in crate::graph) use offers::mode;
 use super::catalog::{Catalog, Refusal, TypeInfo};
 use super::format::{self, Pattern};
 use super::model::{Graph, Link, PortRef};
+use chain::Allowed;
 use converter::Converter;
 use outcome::{Outcome, Why};
 use solve::Solver;
@@ -54,7 +55,7 @@ impl<'a> Converters<'a> {
     pub fn way(&self, offered: &[Pattern], accepted: &[Pattern]) -> Vec<String> {
         let mut ways = offered.iter().flat_map(|pattern| {
             let named = pattern.encoding().is_some();
-            let chains = named.then(|| chain::chains(&self.0, pattern, accepted, false));
+            let chains = named.then(|| chain::chains(&self.0, pattern, accepted, Allowed::All));
             chains.into_iter().flatten()
         });
         let steps = ways.next().map(|chain| chain.steps).unwrap_or_default();

@@ -5,7 +5,7 @@
 //! it comes with others it is a fault, unless nothing of its kind is accepted: then it is not meant for
 //! this input.
 
-use super::chain::{Chain, chains, fits};
+use super::chain::{Allowed, Chain, chains, fits, is_to_be_scaled};
 use super::converter::Converter;
 use crate::graph::format::{self, Pattern};
 
@@ -54,7 +54,16 @@ pub(super) fn outcome(
         // What meets and may not fit passes a converter that looks at it, where there is one.
         let is_alone = offered.len() == 1 && pattern.encoding().is_some();
         if is_alone && fitting.is_none() && !never {
-            let mut ways = chains(converters, pattern, accepted, !meets.is_empty());
+            let chains = |allowed| chains(converters, pattern, accepted, allowed);
+            let mut ways = match meets.is_empty() {
+                true => chains(Allowed::All),
+                false => chains(Allowed::Untouched),
+            };
+            // A size that is asked for is made in whatever layout there is a scaler for.
+            let meeting = accepted.iter().filter(|a| pattern.meet(a).is_some());
+            if ways.is_empty() && meeting.clone().any(|a| is_to_be_scaled(pattern, a)) {
+                ways = chains(Allowed::Raw);
+            }
             if !ways.is_empty() {
                 let chain = ways.remove(0);
                 return Outcome::Converts {

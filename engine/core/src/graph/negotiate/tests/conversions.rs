@@ -306,6 +306,41 @@ fn a_side_that_nobody_asks_for_follows_the_shape() {
 }
 
 #[test]
+fn a_picture_in_another_layout_is_scaled_between_two_converters_of_layouts() {
+    for (comes, accepted) in [
+        ("video/rgba", "video/rgba;width=320;height=240"),
+        (
+            "video/rgba;width=640;height=480",
+            "video/rgba;width=320;height=240",
+        ),
+        (
+            "video/nv12;width=640;height=480",
+            "video/rgba;width=320;height=240",
+        ),
+        ("video/rgba", "video/nv12;width=320"),
+    ] {
+        let types = format!("source >out: {comes}\n sink <in: {accepted}");
+        let carried = with(&types, &["source", "sink"], &["source -> sink"])
+            .unwrap_or_else(|problems| panic!("{comes} to {accepted}: {problems}"));
+        let between: Vec<&str> = carried[1..]
+            .iter()
+            .map(|link| link.split_once(".out -> ").expect("an output").0)
+            .collect();
+        assert_eq!(
+            between,
+            ["sink~convert", "sink~resize", "sink~convert~2"],
+            "{comes} to {accepted}"
+        );
+        let arrives = carried.last().expect("a link");
+        assert!(arrives.contains(accepted), "{arrives}");
+    }
+    // A limit is none to scale for.
+    let types = "source >out: video/rgba\n sink <in: video/rgba;width=2..320;height=2..240";
+    let carried = with(types, &["source", "sink"], &["source -> sink"]);
+    assert_eq!(carried.expect("a graph").len(), 1);
+}
+
+#[test]
 fn a_chain_is_as_long_as_needed_and_tells_each_converter_what_the_next_takes() {
     let catalog = catalog(&format!(
         "{TYPES}
