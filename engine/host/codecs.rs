@@ -236,6 +236,55 @@ mod tests {
         );
     }
 
+    /// What the links of a graph carry, with those to nodes that were inserted; the number is a rate.
+    fn carried(nodes: &[(&str, &str, i64)], links: &[&str]) -> Vec<String> {
+        let registry = builtin_types();
+        let mut graph = GraphBuilder::new("test");
+        for (name, type_name, rate) in nodes {
+            let node = graph.node(name, type_name);
+            if *rate > 0 {
+                node.param("rate", *rate);
+            }
+        }
+        for link in links {
+            graph.link(link);
+        }
+        let graph = graph.build(&registry).unwrap_or_else(|p| panic!("{p}"));
+        let formats = graph.links.iter().flat_map(|link| &link.formats);
+        formats.map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn opus_is_said_to_have_the_rate_that_its_frames_have_whatever_is_encoded() {
+        let nodes = [("tone", "test-audio", 16_000), ("screen", "webrtc-sink", 0)];
+        assert_eq!(
+            carried(&nodes, &["tone -> screen.audio"]),
+            [
+                "audio/f32;rate=16000;channels=1",
+                "audio/opus;rate=48000;channels=1"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_browser_is_asked_for_opus_where_its_sound_is_worked_on() {
+        let nodes = [
+            ("browser", "webrtc-source", 0),
+            ("low", "mix", 16_000),
+            ("high", "mix", 48_000),
+            ("low-meter", "level", 0),
+            ("high-meter", "level", 0),
+        ];
+        let links = [
+            "browser.audio -> low.in1",
+            "low -> low-meter",
+            "browser.audio -> high.in1",
+            "high -> high-meter",
+        ];
+        let carried = carried(&nodes, &links);
+        assert!(carried[0].starts_with("audio/opus"), "{carried:?}");
+    }
+
     #[test]
     fn names_of_formats_are_those_of_codecs() {
         assert_eq!(codec("video/h264"), Some(Codec::H264));

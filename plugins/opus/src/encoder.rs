@@ -26,8 +26,9 @@ const BITRATES: (i64, i64) = (6_000, 510_000);
 /// Encodes samples to Opus.
 ///
 /// **Inputs** `in`: `audio/f32` at 8000, 12000, 16000, 24000 or 48000 Hz, 1 or 2 channels, in blocks of any length up to
-/// 13 packets. **Outputs** `out`: `audio/opus`, one packet a frame, `config` as SDP wants it (RFC 7587). A packet's
-/// `pts` is that of the first sample that went into it; what is decoded from it lags by 6.5 ms (2.5 with `lowdelay`).
+/// 13 packets. **Outputs** `out`: `audio/opus`, at 48000 Hz whatever comes in, one packet a frame, `config` as SDP wants
+/// it (RFC 7587). A packet's `pts` is that of the first sample that went into it; what is decoded from it lags by 6.5 ms
+/// (2.5 with `lowdelay`).
 /// **Params** `bitrate` in kbit/s: a receiver's bitrate event lowers it from the next packet on and never raises it
 /// above; `frame`: ms a packet; `application`: `voip` for speech, `audio` for music, `lowdelay`; `fec`: whether each
 /// packet may carry a spare copy of the one before, for which `loss` says how much loss to expect, in percent;
@@ -271,7 +272,10 @@ impl Node for Encoder {
     const SUMMARY: &'static str = "Encodes samples to Opus packets";
     const PORTS: &'static [Port] = &[
         Port::input("in").formats("audio/f32;rate=48000|24000|16000|12000|8000;channels=1..2"),
-        Port::output("out").formats("audio/opus").max_out(MAX_OUT),
+        // Always the clock of RFC 7587, whatever the rate of the samples.
+        Port::output("out")
+            .formats("audio/opus;rate=48000")
+            .max_out(MAX_OUT),
     ];
     const PARAMS: &'static [Param] = &[
         Param::float("bitrate", 64.0)
