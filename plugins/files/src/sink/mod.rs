@@ -3,7 +3,8 @@
 //! The path's ending says what kind of file it is (`container`). MP4, WebM and Matroska are written in pieces of about a
 //! second, Ogg in pages of as much, the others unit by unit, so a crash loses at most the second that was in memory: what has
 //! been written can be played at any time. The file is written beside its place, with `.part` behind its name, and takes its place
-//! when the recording ends in order.
+//! when the recording ends in order. Neither a file of that name nor what a crash left under the other is replaced unless
+//! `overwrite` says so, and what somebody else writes never is (`disk`).
 //!
 //! Files that have times (`mp4`, `matroska`, `ivf`) keep those of the units. In the others a unit's place is its time, so
 //! holes are filled and what comes too late is left out (`pace`).
@@ -21,6 +22,8 @@ mod pace;
 mod tests;
 #[cfg(test)]
 mod tests_of_others;
+#[cfg(test)]
+mod tests_of_places;
 mod wav;
 mod y4m;
 
@@ -73,7 +76,8 @@ fn decoding_time(frame: &Frame) -> i64 {
 /// | `.y4m` | | `i420` |
 /// | `.ivf` | | `vp8`, `vp9`, `av1` |
 ///
-/// **Outputs** none. **Params** `path`: the file; `overwrite`: whether a file that is there already may be replaced;
+/// **Outputs** none. **Params** `path`: the file; `overwrite`: whether a file that is there already may be replaced, or what
+/// a crash left of one, with `.part` behind its name; never one that somebody else is writing;
 /// `samples`: what `f32` becomes in a `.wav`; `fps`: pictures a second of a `.y4m`, 0 for what the first one says it lasts, or
 /// 30. Pictures before the first keyframe are dropped, and counted. A track that has brought nothing when two seconds of the
 /// other one have waited for two seconds is left out. Files without times of their own (`.ogg`, `.wav`, `.y4m`) have holes
@@ -128,7 +132,8 @@ impl Node for FileSink {
         Param::path("path")
             .required()
             .help("The file; its ending says its kind: .mp4, .webm, .mkv, .ogg, .opus, .wav, .y4m or .ivf"),
-        Param::bool("overwrite", false).help("Replace a file that is there already"),
+        Param::bool("overwrite", false)
+            .help("Replace a file that is there already, or the .part that a crash left of it"),
         Param::choice("samples", "s16 s24 f32", "s16").help("What raw sound becomes in a .wav"),
         Param::float("fps", 0.0).range(0.0, 1000.0).help(
             "Pictures a second of a .y4m; 0 is what the first picture says it lasts, or else 30",
@@ -174,7 +179,7 @@ impl Node for FileSink {
                 self.path.display()
             )));
         }
-        let file = Disk::create(&self.part).map_err(|e| self.error("cannot be created", e))?;
+        let file = Disk::create(&self.part, self.overwrite)?;
         self.file = Some(match self.container {
             Container::Mp4 => Box::new(mp4::Fragments::new(file, self.linked)),
             Container::Webm => Box::new(matroska::Matroska::new(file, self.linked, "webm")),
@@ -214,9 +219,12 @@ impl Node for FileSink {
             warn!(path = %self.path.display(), "nothing was recorded, so there is no file");
             return fs::remove_file(&self.part).map_err(|e| self.error("cannot be removed", e));
         }
+        disk::name(&self.part, &self.path, self.overwrite).map_err(|e| {
+            let what = format!("cannot be given its name, \"{}\"", self.path.display());
+            self.error(&what, e)
+        })?;
+        // Until then nobody else may write it.
         drop(file);
-        fs::rename(&self.part, &self.path)
-            .map_err(|e| self.error("cannot be given its name", e))?;
         info!(path = %self.path.display(), "recorded");
         Ok(())
     }
