@@ -11,7 +11,9 @@ use std::{
 };
 
 use levada_plugin::prelude::*;
-use support::{AUDIO, CLIP, IVF, MS, REORDERED, Track, VIDEO, pictures, play_all, record, sound};
+use support::{
+    AUDIO, CLIP, IVF, MOVING, MS, REORDERED, Track, VIDEO, pictures, play_all, record, sound,
+};
 
 /// A Python that has PyAV.
 fn python() -> Option<PathBuf> {
@@ -332,5 +334,31 @@ fn what_is_recorded_is_read_by_ffmpeg() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn pictures_that_are_not_shown_are_recorded_for_those_that_need_them() {
+    let Some(python) = python() else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let [_, mut vp8] = play_all(MOVING);
+    // RFC 6386, 9.1; in WebM they have the time of the next one.
+    let hidden = |n: &usize| vp8.units[*n].payload()[0] >> 4 & 1 == 0;
+    let hidden: Vec<usize> = (0..vp8.units.len()).filter(hidden).collect();
+    for n in &hidden {
+        let pts = vp8.units[n + 1].pts();
+        vp8.units[*n] = vp8.units[*n].clone().with_pts(pts);
+    }
+    let count = vp8.units.len();
+    let tracks = [Track::default(), vp8];
+    for name in ["hidden.mp4", "hidden.mkv", "hidden.webm", "hidden.ivf"] {
+        let path = folder.path().join(name);
+        record(&path, &tracks);
+        let stream = read(&python, &path)[VIDEO].take();
+        let stream = stream.expect("there are pictures");
+        assert_eq!(stream.packets.len(), count, "{name}");
+        assert_eq!(stream.decoded as usize, count - hidden.len(), "{name}");
     }
 }

@@ -105,7 +105,8 @@ impl Writer for Ivf {
         let head: &[u8] = if starts { &TEMPORAL_DELIMITER } else { &[] };
         let len = u32::try_from(payload.len() + head.len()).ok();
         let taken = track.only.takes(frame, ctx, same_encoding)? && !payload.is_empty();
-        let (Some(time), Some(len), true) = (time.filter(|t| track.last < Some(*t)), len, taken)
+        // A picture that is not shown may have the time of the one behind it.
+        let (Some(time), Some(len), true) = (time.filter(|t| track.last <= Some(*t)), len, taken)
         else {
             ctx.dropped(1);
             return Ok(());

@@ -23,6 +23,8 @@ mod tests;
 #[cfg(test)]
 mod tests_of_others;
 #[cfg(test)]
+mod tests_of_pictures;
+#[cfg(test)]
 mod tests_of_places;
 mod wav;
 mod y4m;

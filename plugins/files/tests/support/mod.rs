@@ -22,6 +22,8 @@ pub const FRAGMENTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fragmen
 pub const OGG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tone.ogg");
 /// VP8, ten pictures of 64x64.
 pub const IVF: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pattern.ivf");
+/// VP8, 42 pictures, of which two are not shown.
+pub const MOVING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../vp8/tests/moving.ivf");
 
 /// A param's text is static; so is that of a test's few paths.
 pub fn text(path: &Path) -> Value {

@@ -127,11 +127,13 @@ impl Track {
         });
     }
 
-    /// Makes a block of a unit; `None` when it cannot be one: of another stream, not later than the one before, or
-    /// malformed.
+    /// Makes a block of a unit; `None` when it cannot be one: of another stream, earlier than the one before, or malformed. Of
+    /// sound, it has to be later; a picture that is not shown may have the time of the one behind it.
     pub fn block(&mut self, frame: &Frame) -> Option<Block> {
         let order = decoding_time(frame);
-        let is_late = self.last.is_some_and(|last| order <= last);
+        let is_late = self
+            .last
+            .is_some_and(|last| order < last || (order == last && self.port == AUDIO));
         if frame.stream() != self.stream || is_late || frame.payload().is_empty() {
             return None;
         }

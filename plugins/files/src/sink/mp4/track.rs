@@ -1,7 +1,8 @@
 //! [`Track`]: the samples of a stream that wait to be written.
 //!
 //! A sample's length in time is known when the next one comes, so the last one always waits. Times are counted in the track's
-//! units from its first sample on, each from its own time in ns, so nothing adds up.
+//! units from its first sample on, each from its own time in ns, so nothing adds up. A picture that is not shown may have the
+//! time of the one behind it, which then lies a unit later: samples without a length confuse players.
 
 use levada_plugin::prelude::*;
 use shiguredo_mp4::{TrackKind, mux::Sample};
@@ -19,6 +20,8 @@ pub(super) struct Track {
     is_described: bool,
     /// The decoding time of the first sample, in ns.
     pub first: i64,
+    /// That of the last one.
+    last: i64,
     pending: Vec<Pending>,
     data: Vec<u8>,
 }
@@ -55,6 +58,7 @@ impl Track {
             description,
             is_described: false,
             first: decoding_time(frame),
+            last: i64::MIN,
             pending: vec![],
             data: vec![],
         }))
@@ -79,13 +83,19 @@ impl Track {
             .div_euclid(1_000_000_000)
     }
 
-    /// Takes a unit; `false` when it cannot be a sample: of another stream, not later than the one before, or malformed.
+    /// Takes a unit; `false` when it cannot be a sample: of another stream, earlier than the one before (of sound, not later
+    /// either), or malformed.
     pub fn push(&mut self, frame: &Frame) -> bool {
-        let time = decoding_time(frame).saturating_sub(self.first);
-        let Ok(time) = u64::try_from(self.units(time)) else {
+        let due = decoding_time(frame);
+        let Ok(mut time) = u64::try_from(self.units(due.saturating_sub(self.first))) else {
             return false;
         };
-        let is_late = self.pending.last().is_some_and(|last| time <= last.time);
+        let next = self.pending.last().map_or(0, |last| last.time + 1);
+        let is_late = match self.kind {
+            TrackKind::Video => due < self.last,
+            _ => time < next,
+        };
+        time = time.max(next);
         if frame.stream() != self.stream || is_late || frame.payload().is_empty() {
             return false;
         }
@@ -98,6 +108,7 @@ impl Track {
             self.data.truncate(before);
             return false;
         }
+        self.last = due;
         let shift = -i64::from(frame.dts_delta_us()) * 1000;
         self.pending.push(Pending {
             time,

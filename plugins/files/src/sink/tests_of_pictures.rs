@@ -1,0 +1,78 @@
+//! Pictures that others need, or that are not shown.
+
+use std::path::Path;
+
+use levada_plugin::{
+    harness::{Harness, Value},
+    prelude::*,
+};
+
+use super::{FileSink, VIDEO};
+use crate::source::FileSource;
+
+const MS: i64 = 1_000_000;
+/// VP8 with keyframes at 0 and 21, each followed by a picture that is not shown.
+const MOVING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../vp8/tests/moving.ivf");
+const NAMES: [&str; 4] = ["tape.mp4", "tape.mkv", "tape.webm", "tape.ivf"];
+
+fn text(path: &Path) -> Value {
+    // A param's text is static; a test's few are left to the process.
+    Value::Text(path.to_string_lossy().into_owned().leak())
+}
+
+/// The pictures of a file, and their format.
+fn play(path: &Path) -> Result<(Vec<Frame>, Format)> {
+    let params = [("path", text(path)), ("pace", Value::Text("fast"))];
+    let mut node = Harness::<FileSource>::with_linked_ports(&params, 1 << VIDEO)?;
+    let mut out = vec![];
+    loop {
+        let ticked = node.tick(0)?;
+        if ticked.is_empty() {
+            break;
+        }
+        out.extend(ticked.into_iter().map(|(_, frame)| frame));
+    }
+    let format = out.first().and_then(|f| node.format(f.format_id()));
+    Ok((out, format.unwrap_or_default()))
+}
+
+/// Records pictures: the node, which has not ended.
+fn record(path: &Path, units: &[Frame], format: &Format) -> Result<Harness<FileSink>> {
+    let mut sink = Harness::<FileSink>::with_linked_ports(&[("path", text(path))], 1 << VIDEO)?;
+    let id = sink.format_id(format);
+    for unit in units {
+        sink.push(VIDEO, vec![unit.clone().with_format_id(id)])?;
+    }
+    Ok(sink)
+}
+
+fn is_hidden(unit: &Frame) -> bool {
+    // RFC 6386, 9.1.
+    unit.payload()[0] >> 4 & 1 == 0
+}
+
+#[test]
+fn a_picture_that_is_not_shown_is_recorded_at_the_time_of_the_next_one() -> Result {
+    let folder = tempfile::tempdir()?;
+    let (mut units, format) = play(Path::new(MOVING))?;
+    // As WebM brings them: its times are too coarse for one of their own.
+    let hidden: Vec<usize> = (0..units.len()).filter(|n| is_hidden(&units[*n])).collect();
+    assert_eq!(hidden.len(), 2);
+    for n in hidden {
+        let pts = units[n + 1].pts();
+        units[n] = units[n].clone().with_pts(pts);
+    }
+    for name in NAMES {
+        let path = folder.path().join(name);
+        let mut sink = record(&path, &units, &format)?;
+        sink.drain()?;
+        assert_eq!(sink.dropped(), 0, "{name}");
+        let (again, _) = play(&path)?;
+        assert_eq!(again.len(), units.len(), "{name}");
+        for (is, was) in again.iter().zip(&units) {
+            assert_eq!(is.payload(), was.payload(), "{name}");
+            assert!((is.pts() - was.pts()).abs() <= MS / 10, "{name}");
+        }
+    }
+    Ok(())
+}
