@@ -90,13 +90,12 @@ fn av1_size(unit: &[u8]) -> Option<(u16, u16)> {
 }
 
 impl Writer for Ivf {
-    fn take(&mut self, _port: usize, frame: &Frame, ctx: &Context) -> Result {
+    fn take(&mut self, _port: usize, frame: &Frame, ctx: &Context) -> Result<bool> {
         if self.track.is_none() {
             self.track = self.begin(frame, ctx)?;
         }
         let Some(track) = &mut self.track else {
-            ctx.dropped(1);
-            return Ok(());
+            return Ok(false);
         };
         let units = (i128::from(frame.pts()) - i128::from(track.first)) * SCALE + 500_000_000;
         let time = u64::try_from(units.div_euclid(1_000_000_000)).ok();
@@ -108,8 +107,7 @@ impl Writer for Ivf {
         // A picture that is not shown may have the time of the one behind it.
         let (Some(time), Some(len), true) = (time.filter(|t| track.last <= Some(*t)), len, taken)
         else {
-            ctx.dropped(1);
-            return Ok(());
+            return Ok(false);
         };
         self.file.write_all(&len.to_le_bytes())?;
         self.file.write_all(&time.to_le_bytes())?;
@@ -117,7 +115,7 @@ impl Writer for Ivf {
         self.file.write_all(payload)?;
         track.last = Some(time);
         track.count = track.count.saturating_add(1);
-        Ok(())
+        Ok(true)
     }
 
     fn finish(&mut self) -> Result<bool> {

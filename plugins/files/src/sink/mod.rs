@@ -27,6 +27,7 @@ mod tests_of_pictures;
 #[cfg(test)]
 mod tests_of_places;
 mod wav;
+mod whole;
 mod y4m;
 
 use std::{fs, io, path::PathBuf};
@@ -36,6 +37,7 @@ use tracing::{info, warn};
 
 use container::Container;
 use disk::{Disk, with_remedy};
+use whole::Whole;
 
 /// Number of the port for sound.
 const AUDIO: usize = 0;
@@ -44,11 +46,11 @@ const VIDEO: usize = 1;
 
 /// A file that is being written.
 trait Writer: Send {
-    /// Takes a unit of a port. What cannot be placed is dropped, and counted.
+    /// Takes a unit of a port; `false` when it cannot be placed.
     ///
     /// # Errors
     /// When it is of a kind that the file does not hold, or the file cannot be written.
-    fn take(&mut self, port: usize, frame: &Frame, ctx: &Context) -> Result;
+    fn take(&mut self, port: usize, frame: &Frame, ctx: &Context) -> Result<bool>;
 
     /// Writes what waits, and sees that all of it is on the disk; `false` when nothing was recorded.
     ///
@@ -81,7 +83,8 @@ fn decoding_time(frame: &Frame) -> i64 {
 /// **Outputs** none. **Params** `path`: the file; `overwrite`: whether a file that is there already may be replaced, or what
 /// a crash left of one, with `.part` behind its name; never one that somebody else is writing;
 /// `samples`: what `f32` becomes in a `.wav`; `fps`: pictures a second of a `.y4m`, 0 for what the first one says it lasts, or
-/// 30. Pictures before the first keyframe are dropped, and counted. A track that has brought nothing when two seconds of the
+/// 30. Pictures before the first keyframe are dropped, and counted. So are those that need one that was dropped because it was
+/// earlier than the one before, or damaged; a keyframe is asked for then. A track that has brought nothing when two seconds of the
 /// other one have waited for two seconds is left out. Files without times of their own (`.ogg`, `.wav`, `.y4m`) have holes
 /// filled: with silence, or the last picture. What stands in the file when it breaks off can be played, under the name with
 /// `.part`. **Example** `tape = { type = "file-sink", params = { path = "call-{session}.mp4" } }`.
@@ -95,17 +98,14 @@ pub struct FileSink {
     /// `None` before the start and after the end.
     file: Option<Box<dyn Writer>>,
     linked: [bool; 2],
+    whole: Whole,
     /// From where to where it has been recorded, in ns.
     span: Option<(i64, i64)>,
 }
 
 impl FileSink {
     /// Says how much has been recorded, with this unit.
-    fn tell(&mut self, port: usize, frame: &Frame, ctx: &Context) {
-        // Pictures that cannot be decoded yet are not recorded.
-        if self.span.is_none() && port == VIDEO && !frame.has(flags::KEYFRAME) {
-            return;
-        }
+    fn tell(&mut self, frame: &Frame, ctx: &Context) {
         let (from, lasts) = (frame.pts(), i64::from(frame.duration_us()) * 1000);
         let (first, end) = self.span.unwrap_or((from, from));
         let (first, end) = (first.min(from), end.max(from.saturating_add(lasts)));
@@ -170,6 +170,7 @@ impl Node for FileSink {
             fps: config.float("fps")?,
             file: None,
             linked,
+            whole: Whole::default(),
             span: None,
         })
     }
@@ -199,13 +200,22 @@ impl Node for FileSink {
             let Some(file) = &mut self.file else {
                 return Ok(());
             };
-            if let Err(cause) = file.take(port, frame, ctx) {
-                return Err(Error::new(format_args!(
-                    "\"{}\": {cause}",
-                    self.part.display()
-                )));
+            let is_whole = port != VIDEO || self.whole.is_for(frame);
+            let taken = match is_whole {
+                true => file.take(port, frame, ctx),
+                false => Ok(false),
+            };
+            let taken = taken.map_err(|cause| {
+                Error::new(format_args!("\"{}\": {cause}", self.part.display()))
+            })?;
+            if taken {
+                self.tell(frame, ctx);
+            } else {
+                ctx.dropped(1);
             }
-            self.tell(port, frame, ctx);
+            if port == VIDEO {
+                self.whole.note(frame, taken, ctx);
+            }
         }
         Ok(())
     }

@@ -138,21 +138,20 @@ impl OggOpus {
 }
 
 impl Writer for OggOpus {
-    fn take(&mut self, _port: usize, frame: &Frame, ctx: &Context) -> Result {
+    fn take(&mut self, _port: usize, frame: &Frame, ctx: &Context) -> Result<bool> {
         if self.track.is_none() {
             self.track = Some(self.begin(frame, ctx)?);
         }
         let Some(mut track) = self.track.take() else {
-            return Ok(());
+            return Ok(false);
         };
         let taken = self.take_for(&mut track, frame, ctx);
         self.track = Some(track);
-        if taken? {
+        let taken = taken?;
+        if taken {
             ctx.copied(frame.payload().len());
-        } else {
-            ctx.dropped(1);
         }
-        Ok(())
+        Ok(taken)
     }
 
     fn finish(&mut self) -> Result<bool> {

@@ -76,3 +76,41 @@ fn a_picture_that_is_not_shown_is_recorded_at_the_time_of_the_next_one() -> Resu
     }
     Ok(())
 }
+
+#[test]
+fn what_needs_a_picture_that_was_dropped_is_dropped_with_it_and_a_keyframe_asked_for() -> Result {
+    let folder = tempfile::tempdir()?;
+    let (mut units, format) = play(Path::new(MOVING))?;
+    let (late, key) = (5, 21);
+    assert!(units[key].has(flags::KEYFRAME) && units[late].has(flags::INTER));
+    let (in_time, early) = (units[late].clone(), units[1].pts());
+    for name in NAMES {
+        // One that nothing needs does no harm.
+        for (bits, dropped, requests) in [(0, key - late, 1), (flags::DROPPABLE, 1, 0)] {
+            units[late] = in_time
+                .clone()
+                .with_pts(early)
+                .with_flags(flags::INTER | bits);
+            let path = folder.path().join(format!("{bits}{name}"));
+            let mut sink = record(&path, &units, &format)?;
+            sink.drain()?;
+            assert_eq!(sink.dropped(), dropped as u64, "{name}");
+            let request = Event {
+                kind: event::kind::KEYFRAME_REQUEST,
+                stream: u32::from(in_time.stream()),
+                value: 0,
+            };
+            assert_eq!(
+                sink.take_raised(),
+                vec![(VIDEO, request); requests],
+                "{name}"
+            );
+            let (again, _) = play(&path)?;
+            let is: Vec<&[u8]> = again.iter().map(Frame::payload).collect();
+            let (head, tail) = (&units[..late], &units[late + dropped..]);
+            let was: Vec<&[u8]> = head.iter().chain(tail).map(Frame::payload).collect();
+            assert_eq!(is, was, "{name}");
+        }
+    }
+    Ok(())
+}

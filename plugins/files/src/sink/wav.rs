@@ -167,12 +167,12 @@ impl Wav {
 }
 
 impl Writer for Wav {
-    fn take(&mut self, _port: usize, frame: &Frame, ctx: &Context) -> Result {
+    fn take(&mut self, _port: usize, frame: &Frame, ctx: &Context) -> Result<bool> {
         if self.track.is_none() {
             self.track = Some(self.begin(frame, ctx)?);
         }
         let Some(track) = &mut self.track else {
-            return Ok(());
+            return Ok(false);
         };
         let payload = frame.payload();
         let (of_frame, wide) = track.moments;
@@ -186,8 +186,7 @@ impl Writer for Wav {
         };
         self.bytes.clear();
         if place == Place::Late || track.coding.append(payload, &mut self.bytes).is_none() {
-            ctx.dropped(1);
-            return Ok(());
+            return Ok(false);
         }
         if let Place::After(missing) = place {
             let len = missing * wide as u64;
@@ -205,7 +204,7 @@ impl Writer for Wav {
         self.file.write_all(&self.bytes)?;
         ctx.copied(self.bytes.len());
         track.pace.advance((payload.len() / of_frame) as u64);
-        Ok(())
+        Ok(true)
     }
 
     fn finish(&mut self) -> Result<bool> {

@@ -81,12 +81,12 @@ fn write(file: &mut Disk, picture: &Frame) -> io::Result<()> {
 }
 
 impl Writer for Y4m {
-    fn take(&mut self, _port: usize, frame: &Frame, ctx: &Context) -> Result {
+    fn take(&mut self, _port: usize, frame: &Frame, ctx: &Context) -> Result<bool> {
         if self.track.is_none() {
             self.track = Some(self.begin(frame, ctx)?);
         }
         let Some(track) = &mut self.track else {
-            return Ok(());
+            return Ok(false);
         };
         let taken = track.only.takes(frame, ctx, same)?;
         if taken && frame.payload().len() != track.bytes {
@@ -102,10 +102,7 @@ impl Writer for Y4m {
             Place::Late
         };
         match place {
-            Place::Late => {
-                ctx.dropped(1);
-                return Ok(());
-            }
+            Place::Late => return Ok(false),
             Place::After(missing) => {
                 for _ in 0..missing {
                     write(&mut self.file, &track.last)?;
@@ -117,7 +114,7 @@ impl Writer for Y4m {
         write(&mut self.file, frame)?;
         track.pace.advance(1);
         track.last = frame.clone();
-        Ok(())
+        Ok(true)
     }
 
     fn finish(&mut self) -> Result<bool> {

@@ -265,7 +265,7 @@ impl Begun {
 }
 
 impl Writer for Matroska {
-    fn take(&mut self, port: usize, frame: &Frame, ctx: &Context) -> Result {
+    fn take(&mut self, port: usize, frame: &Frame, ctx: &Context) -> Result<bool> {
         if self.tracks[port].is_none() {
             if self.begun.is_none() {
                 self.tracks[port] = Track::begin(port, frame, ctx)?;
@@ -282,8 +282,7 @@ impl Writer for Matroska {
         // What lies before the beginning of all has no time.
         let begins = self.begun.as_ref().map_or(i64::MIN, |begun| begun.origin);
         let Some(block) = block.filter(|block| block.pts >= begins) else {
-            ctx.dropped(1);
-            return Ok(());
+            return Ok(false);
         };
         if self.is_time(frame, ctx.now()) {
             self.flush()?;
@@ -291,7 +290,7 @@ impl Writer for Matroska {
         ctx.copied(block.payload.len());
         self.bytes += block.payload.len();
         self.waiting.push(block);
-        Ok(())
+        Ok(true)
     }
 
     fn finish(&mut self) -> Result<bool> {

@@ -147,7 +147,7 @@ impl Fragments {
 }
 
 impl Writer for Fragments {
-    fn take(&mut self, port: usize, frame: &Frame, ctx: &Context) -> Result {
+    fn take(&mut self, port: usize, frame: &Frame, ctx: &Context) -> Result<bool> {
         if self.tracks[port].is_none() && !self.has_begun {
             self.tracks[port] = Track::begin(port, frame, ctx)?;
         }
@@ -164,15 +164,13 @@ impl Writer for Fragments {
                     "the recording began without this track, which came too late and is left out"
                 );
             }
-            ctx.dropped(1);
-            return Ok(());
+            return Ok(false);
         }
         ctx.copied(frame.payload().len());
         if self.is_time(ctx.now()) {
-            self.write(false)
-        } else {
-            Ok(())
+            self.write(false)?;
         }
+        Ok(true)
     }
 
     fn finish(&mut self) -> Result<bool> {
