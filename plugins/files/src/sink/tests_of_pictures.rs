@@ -114,3 +114,32 @@ fn what_needs_a_picture_that_was_dropped_is_dropped_with_it_and_a_keyframe_asked
     }
     Ok(())
 }
+
+#[test]
+fn a_slow_show_of_slides_is_recorded_with_all_its_pictures() -> Result {
+    let folder = tempfile::tempdir()?;
+    let (units, format) = play(Path::new(MOVING))?;
+    let sound = Format::audio("opus", 48_000, 2);
+    for name in ["tape.mp4", "tape.mkv"] {
+        let path = folder.path().join(name);
+        let mut sink = Harness::<FileSink>::new(&[("path", text(&path))])?;
+        let ids = [sink.format_id(&sound), sink.format_id(&format)];
+        // A picture every three seconds, and 20 ms of sound at a time, as they come.
+        for n in 0..500 {
+            let at = n * 20 * MS;
+            sink.tick(at)?;
+            if n % 150 == 0 {
+                let picture = units[0].clone().with_duration_us(0).with_pts(at);
+                sink.push(VIDEO, vec![picture.with_format_id(ids[1])])?;
+            }
+            let packet = Frame::from_bytes(Kind::Audio, vec![0xfc, 0, 0].into());
+            sink.push(0, vec![packet.with_pts(at).with_format_id(ids[0])])?;
+        }
+        sink.drain()?;
+        assert_eq!(sink.dropped(), 0, "{name}");
+        let (again, _) = play(&path)?;
+        let times: Vec<i64> = again.iter().map(|f| f.pts() / MS).collect();
+        assert_eq!(times, [0, 3_000, 6_000, 9_000], "{name}");
+    }
+    Ok(())
+}

@@ -62,7 +62,7 @@ impl Fragments {
         let (ns, bytes) = waiting.fold((0, 0), |sum, it| (sum.0.max(it.0), sum.1 + it.1));
         let is_full = ns >= FRAGMENT_NS || bytes >= MAX_WAITING;
         let all_known = (0..2).all(|port| {
-            !self.linked[port] || self.tracks[port].as_ref().is_some_and(Track::is_ready)
+            !self.linked[port] || self.tracks[port].as_ref().is_some_and(Track::has_any)
         });
         let is_patient = ns.min(waited) < PATIENCE_NS && bytes < MAX_WAITING;
         is_full && (self.has_begun || all_known || !is_patient)
@@ -71,9 +71,8 @@ impl Fragments {
     /// Writes a fragment of what waits.
     fn write(&mut self, is_end: bool) -> Result {
         if !self.has_begun {
-            // One unit alone is nothing that could be described.
-            for track in self.tracks.iter_mut().filter(|_| !is_end) {
-                *track = track.take().filter(Track::is_ready);
+            for track in &mut self.tracks {
+                *track = track.take().filter(Track::has_any);
             }
         }
         let (mut samples, mut media) = (vec![], vec![]);
@@ -91,7 +90,7 @@ impl Fragments {
         };
         let mut head = muxer.create_media_segment_metadata(&samples)?;
         if !std::mem::replace(&mut self.has_begun, true) {
-            let mut movie = self.movie(&muxer.init_segment_bytes()?)?;
+            let mut movie = self.movie(&self.init(&muxer)?)?;
             movie.append(&mut head);
             head = movie;
         }
@@ -99,6 +98,16 @@ impl Fragments {
         self.file.write_all(&head)?;
         self.file.write_all(&media)?;
         Ok(())
+    }
+
+    /// What stands in front of the first fragment. A track of which one unit alone has come, as of slides, is in no fragment yet;
+    /// a copy of the muxer hears of it nevertheless, and numbers it as the muxer itself will.
+    fn init(&self, muxer: &Fmp4SegmentMuxer) -> Result<Vec<u8>> {
+        let mut muxer = muxer.clone();
+        for sample in self.tracks.iter().flatten().filter_map(Track::announced) {
+            muxer.create_media_segment_metadata(&[sample])?;
+        }
+        Ok(muxer.init_segment_bytes()?)
     }
 
     /// The movie box, with an edit list that says when each track begins.

@@ -64,9 +64,23 @@ impl Track {
         }))
     }
 
-    /// Whether a sample waits whose length in time is known.
-    pub fn is_ready(&self) -> bool {
-        self.pending.len() > 1
+    /// Whether a sample waits.
+    pub fn has_any(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// A sample that stands for those to come, as long as none has been taken.
+    pub fn announced(&self) -> Option<Sample> {
+        (!self.is_described).then(|| Sample {
+            track_kind: self.kind,
+            timescale: self.description.scale,
+            sample_entry: Some(self.description.entry.clone()),
+            duration: 0,
+            keyframe: true,
+            composition_time_offset: None,
+            data_offset: 0,
+            data_size: 1,
+        })
     }
 
     /// How much waits, in ns and bytes.
