@@ -75,7 +75,9 @@ pub(super) struct Description {
 /// When the format is of a kind that is not recorded.
 pub(super) fn describe(format: &Format, unit: &[u8]) -> Result<Option<Description>> {
     match (format.media, format.encoding.as_str()) {
-        (Media::Audio { channels, .. }, "opus") => Ok(Some(opus(channels))),
+        (Media::Audio { channels, .. }, "opus") => {
+            opus_channels(channels).map(|count| Some(opus(count)))
+        }
         (Media::Audio { rate, channels }, "aac") => aac(rate, channels, &format.config).map(Some),
         (Media::Video { .. }, "h264") => Ok(h264(unit)),
         (Media::Video { .. }, "vp8") => Ok(vp8(unit)),
@@ -87,7 +89,22 @@ pub(super) fn describe(format: &Format, unit: &[u8]) -> Result<Option<Descriptio
     }
 }
 
-fn opus(channels: u32) -> Description {
+/// How many channels of Opus a file states, one or two. More are in several streams, whose order would have to be told.
+///
+/// # Errors
+/// When there are more.
+pub(super) fn opus_channels(channels: u32) -> Result<u8> {
+    match channels {
+        1 => Ok(1),
+        // Where nobody says, two lose nothing.
+        0 | 2 => Ok(2),
+        _ => Err(Error::new(format_args!(
+            "Opus of {channels} channels is not recorded; one or two are"
+        ))),
+    }
+}
+
+fn opus(channels: u8) -> Description {
     let channel_count = if channels == 1 {
         ChannelCount::Mono
     } else {

@@ -75,10 +75,12 @@ fn decoding_time(frame: &Frame) -> i64 {
 /// | `.mp4` | `opus`, `aac` | `h264`, `vp8`, `vp9`, `av1` |
 /// | `.webm` | `opus` | `vp8`, `vp9`, `av1` |
 /// | `.mkv` | `opus`, `aac` | `h264`, `vp8`, `vp9`, `av1` |
-/// | `.ogg`, `.opus` | `opus`, of one or two channels | |
+/// | `.ogg`, `.opus` | `opus` | |
 /// | `.wav` | `f32`, `pcmu`, `pcma` | |
 /// | `.y4m` | | `i420` |
 /// | `.ivf` | | `vp8`, `vp9`, `av1` |
+///
+/// Opus is recorded with one or two channels.
 ///
 /// **Outputs** none. **Params** `path`: the file; `overwrite`: whether a file that is there already may be replaced, or what
 /// a crash left of one, with `.part` behind its name; never one that somebody else is writing;

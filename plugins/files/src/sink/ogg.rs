@@ -11,6 +11,7 @@ use levada_plugin::prelude::*;
 use super::{
     Writer,
     disk::Disk,
+    entry::opus_channels,
     only::{Only, same_encoding},
     pace::{Pace, Place},
 };
@@ -67,13 +68,8 @@ impl OggOpus {
                 "{format:?} is not recorded in Ogg; Opus is"
             )));
         };
-        if channels > 2 {
-            return Err(Error::new(format_args!(
-                "Opus of {channels} channels is not recorded; one or two are"
-            )));
-        }
         let mut head = b"OpusHead\x01".to_vec();
-        head.push(channels.max(1) as u8);
+        head.push(opus_channels(channels)?);
         // A recording begins in the midst of a stream: nothing only primes the decoder.
         head.extend(0_u16.to_le_bytes());
         head.extend(RATE.to_le_bytes());

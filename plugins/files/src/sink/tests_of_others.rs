@@ -242,6 +242,21 @@ fn each_kind_of_file_says_what_it_holds() {
 }
 
 #[test]
+fn opus_of_more_than_two_channels_is_refused_by_every_kind_of_file() -> Result {
+    let folder = tempfile::tempdir()?;
+    for name in ["six.ogg", "six.mp4", "six.mkv", "six.webm"] {
+        let mut sink = sink(&folder.path().join(name), 0, &[])?;
+        let id = sink.format_id(&Format::audio("opus", 48_000, 6));
+        let packet = Frame::from_bytes(Kind::Audio, vec![0xfc, 0, 0].into());
+        let pushed = sink.push(0, vec![packet.with_format_id(id)]);
+        let cause = pushed.err().map(|e| e.to_string()).unwrap_or_default();
+        let says = "Opus of 6 channels is not recorded; one or two are";
+        assert!(cause.contains(says), "{name}: {cause}");
+    }
+    Ok(())
+}
+
+#[test]
 fn what_a_file_cannot_go_on_with_is_refused() -> Result {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("two.wav");

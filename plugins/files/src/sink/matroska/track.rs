@@ -5,7 +5,7 @@ use shiguredo_mp4::{Encode, boxes::SampleEntry};
 
 use super::super::{
     AUDIO, VIDEO, decoding_time,
-    entry::{Coding, describe},
+    entry::{Coding, describe, opus_channels},
     pace::rate_of,
 };
 use crate::ebml::{id, put, put_all, put_float, put_uint};
@@ -65,8 +65,11 @@ impl Track {
                 content(&it.av1c_box)?,
                 side(it.visual.width, it.visual.height),
             ),
-            SampleEntry::Opus(it) => {
-                let channels = it.audio.channelcount.clamp(1, 2) as u8;
+            SampleEntry::Opus(_) => {
+                let Media::Audio { channels, .. } = format.media else {
+                    return Ok(None);
+                };
+                let channels = opus_channels(channels)?;
                 // As in Ogg (RFC 7845, 5.1): no pre-skip, no gain.
                 let mut head = b"OpusHead\x01".to_vec();
                 head.extend([channels, 0, 0]);
