@@ -178,6 +178,12 @@ impl Node for FileSink {
     }
 
     fn start(&mut self, _ctx: &mut Context) -> Result {
+        if self.path.is_dir() {
+            return Err(Error::new(format_args!(
+                "\"{}\" is a folder; give the path of a file in it",
+                self.path.display()
+            )));
+        }
         if !self.overwrite && self.path.exists() {
             return Err(Error::new(format_args!(
                 "\"{}\" is there already; set overwrite = true, or choose another path",

@@ -79,6 +79,18 @@ fn what_another_node_writes_is_left_to_it() -> Result {
 }
 
 #[test]
+fn a_folder_in_the_place_of_the_file_is_told_at_once() -> Result {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("tape.wav");
+    fs::create_dir(&path)?;
+    for overwrite in [false, true] {
+        let says = refused(&path, overwrite);
+        assert!(says.contains("tape.wav\" is a folder"), "{says}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_file_that_appeared_during_a_recording_stays_and_so_does_the_recording() -> Result {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("tape.wav");
