@@ -16,7 +16,11 @@ use tracing::warn;
 const TRIES: usize = 8;
 const IS_WRITTEN: &str = "is being written, by another node or process; give another path";
 
-pub(super) struct Disk(File);
+pub(super) struct Disk {
+    file: File,
+    /// A write failed, perhaps half way: what came behind it would be out of place.
+    has_failed: bool,
+}
 
 impl Disk {
     /// Opens a file that nobody else writes, and empties it. What is in it already goes only if it may be replaced.
@@ -57,30 +61,41 @@ impl Disk {
             if len > 0 {
                 file.set_len(0).map_err(failed)?;
             }
-            return Ok(Disk(file));
+            return Ok(Disk {
+                file,
+                has_failed: false,
+            });
         }
         Err(error(IS_WRITTEN))
     }
 
     /// Sees that all that was written is on the disk.
     pub fn sync_all(&self) -> io::Result<()> {
-        self.0.sync_all().map_err(with_remedy)
+        self.file.sync_all().map_err(with_remedy)
     }
 }
 
 impl Write for Disk {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).map_err(with_remedy)
+        if self.has_failed {
+            return Err(io::Error::other(
+                "a part in front of it could not be written",
+            ));
+        }
+        let written = self.file.write(bytes).map_err(with_remedy);
+        let is_final = |cause: &io::Error| cause.kind() != ErrorKind::Interrupted;
+        self.has_failed = written.as_ref().is_err_and(is_final);
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush().map_err(with_remedy)
+        self.file.flush().map_err(with_remedy)
     }
 }
 
 impl Seek for Disk {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.0.seek(to).map_err(with_remedy)
+        self.file.seek(to).map_err(with_remedy)
     }
 }
 

@@ -1,8 +1,8 @@
 //! `file-sink`: records into a file.
 //!
 //! The path's ending says what kind of file it is (`container`). MP4, WebM and Matroska are written in pieces of about a
-//! second, Ogg in pages of as much, the others unit by unit, so a crash loses at most the second that was in memory: what has
-//! been written can be played at any time. The file is written beside its place, with `.part` behind its name, and takes its place
+//! second, Ogg in pages of as much, the others unit by unit, so a crash loses at most the second that was in memory, and the end
+//! of a session that fails nothing: what has been written can be played at any time. The file is written beside its place, with `.part` behind its name, and takes its place
 //! when the recording ends in order. Neither a file of that name nor what a crash left under the other is replaced unless
 //! `overwrite` says so, and what somebody else writes never is (`disk`).
 //!
@@ -52,7 +52,7 @@ trait Writer: Send {
     /// When it is of a kind that the file does not hold, or the file cannot be written.
     fn take(&mut self, port: usize, frame: &Frame, ctx: &Context) -> Result<bool>;
 
-    /// Writes what waits, and sees that all of it is on the disk; `false` when nothing was recorded.
+    /// Writes what waits, and sees that all of it is on the disk; `false` when nothing was recorded. Is called once.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -247,5 +247,28 @@ impl Node for FileSink {
         drop(file);
         info!(path = %self.path.display(), "recorded");
         Ok(())
+    }
+}
+
+impl Drop for FileSink {
+    /// Writes what waits when no end came, because the session failed. The file keeps its `.part`: it lacks the rest.
+    fn drop(&mut self) {
+        let Some(mut file) = self.file.take() else {
+            return;
+        };
+        let path = self.part.display();
+        match file.finish() {
+            Ok(true) => {
+                warn!(%path, "the recording broke off; what came up to there can be played")
+            }
+            Ok(false) => {
+                if let Err(cause) = fs::remove_file(&self.part) {
+                    warn!(%path, %cause, "a file in which nothing was recorded cannot be removed");
+                }
+            }
+            Err(cause) => {
+                warn!(%path, %cause, "the recording broke off, and its last second is lost")
+            }
+        }
     }
 }

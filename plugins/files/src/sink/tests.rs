@@ -146,15 +146,36 @@ fn a_recording_that_breaks_off_loses_a_second_at_most() -> Result {
     Ok(())
 }
 
+#[test]
+fn a_recording_whose_session_fails_loses_nothing_that_came() -> Result {
+    let folder = tempfile::tempdir()?;
+    let (units, formats) = play(Path::new(CLIP))?;
+    for name in ["failed.mp4", "failed.mkv"] {
+        let path = folder.path().join(name);
+        // It never hears of an end.
+        drop(record(&path, &units, &formats, 0)?);
+        assert!(!path.exists());
+        let part = folder.path().join(format!("{name}.part"));
+        let (again, _) = play(&part)?;
+        assert_eq!(again.len(), units.len(), "{name}");
+        fs::remove_file(&part)?;
+        // Where nothing came, nothing is left.
+        drop(record(&path, &[], &formats, 0)?);
+    }
+    assert_eq!(fs::read_dir(folder.path())?.count(), 0);
+    Ok(())
+}
+
 fn breaks_off(name: &str) -> Result {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join(name);
     let (units, formats) = play(Path::new(CLIP))?;
-    // It never hears of an end.
-    drop(record(&path, &units, &formats, 0)?);
-    assert!(!path.exists());
-    let part = folder.path().join(format!("{name}.part"));
-    let whole = fs::read(&part)?;
+    // As it lies there when the power goes.
+    let sink = record(&path, &units, &formats, 0)?;
+    let whole = fs::read(folder.path().join(format!("{name}.part")))?;
+    drop(sink);
+    let part = folder.path().join(format!("cut-{name}.part"));
+    fs::write(&part, &whole)?;
     let (again, _) = play(&part)?;
     assert!(
         of(1, &again).len() >= 89,
