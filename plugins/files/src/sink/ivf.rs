@@ -1,4 +1,7 @@
 //! [`Ivf`]: IVF, a header of 32 bytes, and frames behind their length and time in units of 1/90000 s.
+//!
+//! What the header says of the length, libvpx's tools fill with the number of frames, which is the duration where a frame lasts
+//! one unit; ffmpeg, which reads it as the duration in units, writes that as well, and so does this.
 
 use std::io::{Seek, SeekFrom, Write};
 
@@ -14,8 +17,8 @@ use super::{
 
 /// Units of time in a second.
 const SCALE: i128 = 90_000;
-/// Where the header says how many frames follow.
-const COUNT_AT: u64 = 24;
+/// Where the header says how long it is.
+const LENGTH_AT: u64 = 24;
 /// What each unit of AV1 begins with in this container.
 const TEMPORAL_DELIMITER: [u8; 2] = [0x12, 0];
 
@@ -24,7 +27,21 @@ struct Track {
     is_av1: bool,
     first: i64,
     last: Option<u64>,
-    count: u32,
+    /// How long the last frame says that it lasts, in units.
+    lasts: u64,
+    count: u64,
+}
+
+impl Track {
+    /// How long it is, in units. Where the last frame does not say, it lasts as long as the others do.
+    fn length(&self) -> u32 {
+        let last = self.last.unwrap_or(0);
+        let lasts = match self.lasts {
+            0 => last / self.count.saturating_sub(1).max(1),
+            lasts => lasts,
+        };
+        u32::try_from(last.saturating_add(lasts)).unwrap_or(u32::MAX)
+    }
 }
 
 /// A file that is being written.
@@ -68,9 +85,15 @@ impl Ivf {
             only: Only::new(frame, format),
             first: frame.pts(),
             last: None,
+            lasts: 0,
             count: 0,
         }))
     }
+}
+
+/// A time in units, to the nearest one.
+fn units(ns: i128) -> std::result::Result<u64, std::num::TryFromIntError> {
+    u64::try_from((ns * SCALE + 500_000_000).div_euclid(1_000_000_000))
 }
 
 fn vp8_size(unit: &[u8]) -> Option<(u16, u16)> {
@@ -97,8 +120,7 @@ impl Writer for Ivf {
         let Some(track) = &mut self.track else {
             return Ok(false);
         };
-        let units = (i128::from(frame.pts()) - i128::from(track.first)) * SCALE + 500_000_000;
-        let time = u64::try_from(units.div_euclid(1_000_000_000)).ok();
+        let time = units(i128::from(frame.pts()) - i128::from(track.first)).ok();
         let payload = frame.payload();
         let starts = track.is_av1 && !payload.starts_with(&TEMPORAL_DELIMITER);
         let head: &[u8] = if starts { &TEMPORAL_DELIMITER } else { &[] };
@@ -114,6 +136,7 @@ impl Writer for Ivf {
         self.file.write_all(head)?;
         self.file.write_all(payload)?;
         track.last = Some(time);
+        track.lasts = units(i128::from(frame.duration_us()) * 1000).unwrap_or(0);
         track.count = track.count.saturating_add(1);
         Ok(true)
     }
@@ -122,8 +145,8 @@ impl Writer for Ivf {
         let Some(track) = &self.track else {
             return Ok(false);
         };
-        self.file.seek(SeekFrom::Start(COUNT_AT))?;
-        self.file.write_all(&track.count.to_le_bytes())?;
+        self.file.seek(SeekFrom::Start(LENGTH_AT))?;
+        self.file.write_all(&track.length().to_le_bytes())?;
         self.file.sync_all()?;
         Ok(true)
     }

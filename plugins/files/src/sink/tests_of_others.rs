@@ -188,7 +188,12 @@ fn vp8_in_ivf_comes_back_from_the_first_keyframe_on() -> Result {
         assert_eq!(is.has(flags::KEYFRAME), was.has(flags::KEYFRAME));
     }
     let bytes = fs::read(&path)?;
-    assert_eq!(bytes[24..28], 5_u32.to_le_bytes(), "frames in the header");
+    // Five pictures of 40 ms, in the header's units.
+    assert_eq!(
+        bytes[16..24],
+        [90_000_u32.to_le_bytes(), 1_u32.to_le_bytes()].concat()
+    );
+    assert_eq!(bytes[24..28], 18_000_u32.to_le_bytes());
     Ok(())
 }
 
