@@ -80,31 +80,43 @@ impl Pace {
     }
 }
 
-/// How long a picture lasts, as pictures a second: a usual rate where it is meant.
+/// Usual rates of pictures, a second.
+const USUAL: [(u64, u64); 12] = [
+    (24_000, 1001),
+    (30_000, 1001),
+    (60_000, 1001),
+    (5, 1),
+    (10, 1),
+    (15, 1),
+    (24, 1),
+    (25, 1),
+    (30, 1),
+    (50, 1),
+    (60, 1),
+    (120, 1),
+];
+
+/// How long a picture is to last, as pictures a second: a usual rate where it is one, to the microsecond.
 pub(super) fn rate_of(duration_us: u32) -> Option<(u64, u64)> {
-    const USUAL: [(u64, u64); 12] = [
-        (24_000, 1001),
-        (30_000, 1001),
-        (60_000, 1001),
-        (5, 1),
-        (10, 1),
-        (15, 1),
-        (24, 1),
-        (25, 1),
-        (30, 1),
-        (50, 1),
-        (60, 1),
-        (120, 1),
-    ];
     let lasts = u64::from(duration_us);
-    let is_meant = |(over, under): &(u64, u64)| (under * 1_000_000 / over).abs_diff(lasts) <= 1;
-    match lasts {
-        0 => None,
-        _ => USUAL
-            .into_iter()
-            .find(is_meant)
-            .or(Some((1_000_000, lasts))),
-    }
+    usual(lasts, 1).or((lasts > 0).then_some((1_000_000, lasts)))
+}
+
+/// The rate that was meant where a picture lasts so long. In Matroska times are whole milliseconds, so two of them may be up to
+/// one closer together or farther apart than the pictures were, and what lies so close to a whole rate is taken for it: at 30
+/// a second pictures last 33 ms or 34, and 34 taken at its word would leave out one in fifty.
+pub(super) fn rate_meant(duration_us: u32) -> Option<(u64, u64)> {
+    let lasts = u64::from(duration_us);
+    let is_rounded = lasts.is_multiple_of(1000);
+    let rounded = || usual(lasts, 999).filter(|_| is_rounded);
+    usual(lasts, 1).or_else(rounded).or(rate_of(duration_us))
+}
+
+/// The usual rate, whole ones first, whose pictures last so long, but for so many microseconds.
+fn usual(lasts: u64, tolerance: u64) -> Option<(u64, u64)> {
+    let off = |(over, under): &(u64, u64)| (under * 1_000_000 / over).abs_diff(lasts);
+    let near = USUAL.into_iter().filter(|rate| off(rate) <= tolerance);
+    near.min_by_key(|rate| rate.1)
 }
 
 #[cfg(test)]
@@ -137,5 +149,19 @@ mod tests {
         assert_eq!(rate_of(40_000), Some((25, 1)));
         assert_eq!(rate_of(71_000), Some((1_000_000, 71_000)));
         assert_eq!(rate_of(0), None);
+        for (ms, rate) in [
+            (16, 60),
+            (17, 60),
+            (33, 30),
+            (34, 30),
+            (40, 25),
+            (41, 24),
+            (42, 24),
+        ] {
+            assert_eq!(rate_meant(ms * 1000), Some((rate, 1)));
+        }
+        assert_eq!(rate_meant(33_367), Some((30_000, 1001)));
+        assert_eq!(rate_meant(71_000), Some((1_000_000, 71_000)));
+        assert_eq!(rate_meant(0), None);
     }
 }

@@ -226,6 +226,49 @@ fn raw_pictures_keep_their_rate_and_stand_still_where_one_lasts() -> Result {
 }
 
 #[test]
+fn pictures_of_a_container_of_milliseconds_have_the_rate_that_was_meant() -> Result {
+    let folder = tempfile::tempdir()?;
+    let format = Format::video("i420", 5, 3);
+    // The times of pictures, rounded to milliseconds as in Matroska, and what they last by that.
+    for (name, over, under, first) in [
+        ("30", 30, 1, 0),
+        ("30_from_within", 30, 1, 1),
+        ("24", 24, 1, 0),
+        ("24_from_within", 24, 1, 1),
+        ("60", 60, 1, 0),
+        ("25", 25, 1, 0),
+        ("50", 50, 1, 0),
+    ] {
+        let at = |n: i64| (n * 1000 * under + over / 2) / over;
+        let picture = |n: i64| {
+            Frame::from_bytes(Kind::Video, vec![n as u8; 27].into())
+                .with_pts(at(n) * MS)
+                .with_duration_us((at(n + 1) - at(n)) as u32 * 1000)
+        };
+        let units: Vec<Frame> = (first..first + 120).map(picture).collect();
+        let path = folder.path().join(format!("{name}.y4m"));
+        assert_eq!(record(&path, 1, &units, &format, &[])?, 0, "{name}");
+        let head = format!("YUV4MPEG2 W5 H3 F{over}:{under} ");
+        assert!(fs::read(&path)?.starts_with(head.as_bytes()), "{name}");
+        assert_eq!(play(&path, 1)?.0.len(), 120, "{name}");
+    }
+    // A rate that is asked for stays as it is.
+    let more = [("fps", Value::Float(62.5))];
+    let picture = Frame::from_bytes(Kind::Video, vec![0; 27].into());
+    record(
+        &folder.path().join("asked.y4m"),
+        1,
+        &[picture],
+        &format,
+        &more,
+    )?;
+    assert!(
+        fs::read(folder.path().join("asked.y4m"))?.starts_with(b"YUV4MPEG2 W5 H3 F1000000:16000 ")
+    );
+    Ok(())
+}
+
+#[test]
 fn each_kind_of_file_says_what_it_holds() {
     let ask = |path, port| {
         Harness::<FileSink>::offers(&[("path", Value::Text(path))], port).map_err(|e| e.to_string())

@@ -10,7 +10,7 @@ use super::{
     Writer,
     disk::Disk,
     only::{Only, same},
-    pace::{Pace, Place, rate_of},
+    pace::{Pace, Place, rate_meant, rate_of},
 };
 
 /// How long a picture is repeated at most, in ns: it takes room for each of its steps.
@@ -53,7 +53,7 @@ impl Y4m {
         let rate = if self.fps > 0.0 {
             rate_of((1e6 / self.fps).round().clamp(1.0, 4e9) as u32)
         } else {
-            rate_of(frame.duration_us())
+            rate_meant(frame.duration_us())
         };
         let rate = rate.unwrap_or(USUAL);
         let range = match Colour::of(&format).full_range {

@@ -6,7 +6,7 @@ use shiguredo_mp4::{Encode, boxes::SampleEntry};
 use super::super::{
     AUDIO, VIDEO, decoding_time,
     entry::{Coding, describe, opus_channels},
-    pace::rate_of,
+    pace::rate_meant,
 };
 use crate::ebml::{id, put, put_all, put_float, put_uint};
 
@@ -84,7 +84,7 @@ impl Track {
                 ("A_AAC", format.config, (rate, channels))
             }
         };
-        let lasts = rate_of(frame.duration_us()).filter(|_| port == VIDEO);
+        let lasts = rate_meant(frame.duration_us()).filter(|_| port == VIDEO);
         Ok(Some(Track {
             port,
             stream: frame.stream(),
