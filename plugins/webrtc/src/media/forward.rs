@@ -111,8 +111,18 @@ pub struct Forwarder {
     start: u32,
     /// The next number behind all that have gone out.
     next: u16,
-    /// The stream that comes in, and what to add to its numbers.
-    source: Option<(u32, u16)>,
+    source: Option<Incoming>,
+}
+
+/// The stream that comes in.
+#[derive(Debug, Clone)]
+struct Incoming {
+    ssrc: u32,
+    /// What to add to its numbers.
+    offset: u16,
+    /// How many of the last numbers are its own, at most [`WINDOW`]. What lies behind them went out with packets of the
+    /// stream before.
+    own: u16,
 }
 
 impl Forwarder {
@@ -135,7 +145,8 @@ impl Forwarder {
         number
     }
 
-    /// Makes the packet to send. `None` when its number lies so far behind that it may have been used already.
+    /// Makes the packet to send. `None` when its number lies so far behind that it may have been used already: by this
+    /// stream, or by the one before.
     pub fn forward(
         &mut self,
         codec: Codec,
@@ -144,17 +155,19 @@ impl Forwarder {
         marker: bool,
         fields: Option<RtpFields>,
     ) -> Option<RtpOut> {
-        let sequence = match (fields, self.source) {
+        let sequence = match (fields, &mut self.source) {
             (None, _) => self.number(),
-            (Some(fields), Some((ssrc, offset))) if ssrc == fields.ssrc => {
-                let sequence = fields.sequence.wrapping_add(offset);
+            (Some(fields), Some(source)) if source.ssrc == fields.ssrc => {
+                let sequence = fields.sequence.wrapping_add(source.offset);
                 let ahead = i32::from(sequence.wrapping_sub(self.next) as i16);
                 if ahead >= RESTART {
                     self.anchor(fields)
-                } else if ahead < -i32::from(WINDOW) {
+                } else if ahead < -i32::from(source.own) {
                     return None;
                 } else {
                     if ahead >= 0 {
+                        // Below RESTART, so that neither sum overflows.
+                        source.own = (source.own + ahead as u16 + 1).min(WINDOW);
                         self.next = sequence.wrapping_add(1);
                     }
                     sequence
@@ -176,7 +189,11 @@ impl Forwarder {
 
     fn anchor(&mut self, fields: RtpFields) -> u16 {
         let at = self.number();
-        self.source = Some((fields.ssrc, at.wrapping_sub(fields.sequence)));
+        self.source = Some(Incoming {
+            ssrc: fields.ssrc,
+            offset: at.wrapping_sub(fields.sequence),
+            own: 1,
+        });
         at
     }
 }
@@ -236,5 +253,47 @@ mod tests {
         assert_eq!(forward(&mut forwarder, 2, 9002), Some(10));
         let packet = forwarder.forward(Codec::Vp8, Bytes::new(), 0, true, None);
         assert_eq!(packet.and_then(|packet| packet.sequence), Some(11));
+    }
+
+    #[test]
+    fn a_packet_from_before_a_new_beginning_gets_no_number_that_went_out_before() {
+        let mut forwarder = Forwarder::new(0, 1);
+        for (ssrc, sequence, number) in [
+            (1, 100, Some(1)),
+            // Another stream.
+            (2, 500, Some(2)),
+            (2, 499, None),
+            (2, 501, Some(3)),
+            (2, 503, Some(5)),
+            (2, 502, Some(4)),
+            (2, 498, None),
+            // The same one, which begins anew.
+            (2, 9000, Some(6)),
+            (2, 8999, None),
+            (2, 9002, Some(8)),
+            (2, 9001, Some(7)),
+        ] {
+            let fields = RtpFields { sequence, ssrc };
+            let packet = forwarder.forward(Codec::Vp8, Bytes::new(), 0, false, Some(fields));
+            assert_eq!(packet.and_then(|packet| packet.sequence), number);
+        }
+    }
+
+    #[test]
+    fn a_stream_longer_than_all_numbers_keeps_its_late_packets() {
+        let mut forwarder = Forwarder::new(0, 1);
+        for sequence in (0..200_u32).map(|step| (step * 997) as u16) {
+            let mut forward = |sequence| {
+                let fields = RtpFields { sequence, ssrc: 1 };
+                let packet = forwarder.forward(Codec::Vp8, Bytes::new(), 0, false, Some(fields));
+                packet.map(|packet| packet.sequence)
+            };
+            let number = Some(sequence.wrapping_add(1));
+            assert_eq!(forward(sequence), Some(number));
+            if sequence != 0 {
+                let late = Some(sequence.wrapping_sub(995));
+                assert_eq!(forward(sequence.wrapping_sub(996)), Some(late));
+            }
+        }
     }
 }
