@@ -11,6 +11,7 @@ mod error;
 mod feedback;
 mod intake;
 mod keyframes;
+mod lane;
 mod loss;
 pub mod media;
 #[cfg(test)]
@@ -18,6 +19,8 @@ mod node_tests;
 mod peer;
 mod session;
 mod sink;
+#[cfg(test)]
+mod sink_tests;
 mod source;
 mod wire;
 

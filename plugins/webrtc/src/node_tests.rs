@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The harness numbers its nodes, and takes that for the session; so tests take turns.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+pub(crate) static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Learns the number of the harness that was made last.
 struct Number;
@@ -35,7 +35,7 @@ impl Node for Number {
     }
 }
 
-fn next_session() -> u64 {
+pub(crate) fn next_session() -> u64 {
     drop(Harness::<Number>::new(&[]).unwrap());
     LAST.load(Ordering::Relaxed) + 1
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use levada_plugin::prelude::*;
 
 use crate::codec::{Codec, MediaKind};
-use crate::driver::random;
 use crate::error::Refused;
 use crate::feedback::Upstream;
-use crate::media::{DEFAULT_PAYLOAD_BYTES, Forwarder, Packetiser, PacketiserStart, RtpFields};
+use crate::lane::{Lane, SILENCE_NS, Turn};
+use crate::media::{RtpFields, starts_keyframe};
 use crate::peer::{Message, Peer, RtpOut};
 use crate::session::{Feedback, Session};
 use crate::source::find_session;
@@ -34,6 +34,10 @@ const KEYFRAME_INTERVAL_NS: i64 = 500_000_000;
 ///
 /// What the peer does not take (it is not connected yet, it did not agree to the codec, its queue is full) is dropped
 /// and counted; after a lost picture, pictures are dropped up to the next keyframe, which is asked for.
+///
+/// A peer is sent one stream of sound and one of pictures: the first that comes. Frames of further ones are dropped and
+/// counted until it has ended with its input, or has brought nothing for two seconds; the next that comes is sent then,
+/// pictures from their next keyframe on, which is asked for.
 pub(crate) struct Sink {
     session: Arc<Session>,
     peer: Arc<dyn Peer>,
@@ -46,43 +50,11 @@ pub(crate) struct Sink {
     lanes: [Lane; MediaKind::ALL.len()],
     /// Since a picture was lost, only a keyframe helps.
     await_keyframe: bool,
-    asked_ns: i64,
+    /// When it was asked for, if it was.
+    asked_ns: Option<i64>,
     packets: Vec<RtpOut>,
     /// The reasons that have been logged.
     said: Vec<Refused>,
-}
-
-/// The one stream of a kind that goes out. Whatever it is made of, each number is used once.
-struct Lane {
-    start: PacketiserStart,
-    numbers: Forwarder,
-    packetiser: Option<Packetiser>,
-}
-
-impl Lane {
-    fn new() -> Self {
-        let numbers = random();
-        let start = PacketiserStart {
-            timestamp: numbers as u32,
-            picture_id: (numbers >> 32) as u16,
-        };
-        Self {
-            start,
-            // Room before the first wrap, which encryption has to guess.
-            numbers: Forwarder::new(start.timestamp, (numbers >> 48) as u16 & 0x7fff),
-            packetiser: None,
-        }
-    }
-
-    fn packetiser(&mut self, codec: Codec) -> &mut Packetiser {
-        let start = self.start;
-        let packetiser = self
-            .packetiser
-            .take()
-            .filter(|packetiser| packetiser.codec() == codec)
-            .unwrap_or_else(|| Packetiser::new(codec, start, DEFAULT_PAYLOAD_BYTES));
-        self.packetiser.insert(packetiser)
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -142,7 +114,7 @@ impl Node for Sink {
             labels: HashMap::new(),
             lanes: [Lane::new(), Lane::new()],
             await_keyframe: false,
-            asked_ns: 0,
+            asked_ns: None,
             packets: Vec::new(),
             said: Vec::new(),
         })
@@ -158,23 +130,23 @@ impl Node for Sink {
         )))
     }
 
-    fn process(&mut self, _port: usize, frames: &mut Frames, ctx: &mut Context) -> Result {
+    fn process(&mut self, port: usize, frames: &mut Frames, ctx: &mut Context) -> Result {
         for frame in frames.drain() {
             match self.wants(&frame, ctx) {
-                Wants::Media(wire) => {
-                    let (kind, bytes) = (wire.codec().kind(), frame.payload().len());
-                    self.upstream.note(kind, frame.stream(), bytes, ctx.now());
-                    match wire {
-                        Wire::Unit(codec) => self.unit(codec, frame, ctx),
-                        Wire::Packet(codec) => self.packet(codec, frame, ctx),
-                    }
-                }
+                Wants::Media(wire) => self.media(port, wire, frame, ctx),
                 Wants::Text => self.data(true, frame, ctx),
                 Wants::Binary => self.data(false, frame, ctx),
                 Wants::Nothing => ctx.dropped(1),
             }
         }
         Ok(())
+    }
+
+    fn event(&mut self, port: usize, event: Event, _ctx: &mut Context) -> Result<bool> {
+        if event.kind == event::kind::END_OF_STREAM {
+            self.lanes.iter_mut().for_each(|lane| lane.port_ended(port));
+        }
+        Ok(false)
     }
 
     fn stop(&mut self) {
@@ -213,18 +185,56 @@ impl Sink {
         }
     }
 
+    /// From now on only a keyframe helps.
+    fn begin_at_keyframe(&mut self) {
+        if !std::mem::replace(&mut self.await_keyframe, true) {
+            self.asked_ns = None;
+        }
+    }
+
+    /// Asks for the keyframe that is waited for, unless that was just done. It may have been lost as well.
     fn ask_for_keyframe(&mut self, ctx: &Context) {
-        self.asked_ns = ctx.now();
-        self.upstream.keyframe_wanted();
+        let now = ctx.now();
+        let asked = self.asked_ns.map(|asked| now.saturating_sub(asked));
+        if asked.is_none_or(|passed| passed >= KEYFRAME_INTERVAL_NS) {
+            self.asked_ns = Some(now);
+            self.upstream.keyframe_wanted();
+        }
+    }
+
+    fn media(&mut self, port: usize, wire: Wire, frame: Frame, ctx: &Context) {
+        let (codec, stream, now) = (wire.codec(), frame.stream(), ctx.now());
+        let kind = codec.kind();
+        match self.lanes[kind.index()].turn(port, stream, now) {
+            Turn::Goes => {}
+            Turn::Follows if codec.is_inter_coded() => self.begin_at_keyframe(),
+            Turn::Follows => {}
+            Turn::Waits { holder, news } => {
+                if news {
+                    tracing::warn!(
+                        session = self.session.id(),
+                        stream,
+                        label = ctx.stream_label(stream),
+                        "a peer is sent one stream of {kind}, and stream {holder} is sent already; frames of this one \
+                         are dropped until that one ends or is silent for {} s; let one stream of a kind come here: \
+                         put mix, compose or select in front of several inputs, and have a peer send one track of a kind",
+                        SILENCE_NS / 1_000_000_000
+                    );
+                }
+                return ctx.dropped(1);
+            }
+        }
+        self.upstream.note(kind, stream, frame.payload().len(), now);
+        match wire {
+            Wire::Unit(codec) => self.unit(codec, frame, ctx),
+            Wire::Packet(codec) => self.packet(codec, frame, ctx),
+        }
     }
 
     fn unit(&mut self, codec: Codec, frame: Frame, ctx: &Context) {
         let inter = codec.is_inter_coded();
         if inter && self.await_keyframe && !frame.has(flags::KEYFRAME) {
-            // The one that was asked for may have been lost as well.
-            if ctx.now().saturating_sub(self.asked_ns) >= KEYFRAME_INTERVAL_NS {
-                self.ask_for_keyframe(ctx);
-            }
+            self.ask_for_keyframe(ctx);
             return ctx.dropped(1);
         }
         let pts = frame.pts();
@@ -257,7 +267,8 @@ impl Sink {
                 }
             }
             Err(refused) => {
-                if inter && !std::mem::replace(&mut self.await_keyframe, true) {
+                if inter {
+                    self.begin_at_keyframe();
                     self.ask_for_keyframe(ctx);
                 }
                 self.refused(refused, ctx);
@@ -266,6 +277,13 @@ impl Sink {
     }
 
     fn packet(&mut self, codec: Codec, frame: Frame, ctx: &Context) {
+        if codec.is_inter_coded() && self.await_keyframe {
+            if !starts_keyframe(codec, frame.payload()) {
+                self.ask_for_keyframe(ctx);
+                return ctx.dropped(1);
+            }
+            self.await_keyframe = false;
+        }
         let fields = frame
             .side_data(RtpFields::SIDE_DATA)
             .and_then(RtpFields::from_bytes);

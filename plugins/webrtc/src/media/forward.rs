@@ -140,9 +140,13 @@ impl Forwarder {
     pub fn number(&mut self) -> u16 {
         let number = self.next;
         self.next = number.wrapping_add(1);
-        // What comes in after this goes behind it.
-        self.source = None;
+        self.begin_stream();
         number
+    }
+
+    /// Puts what comes in from now on behind the newest number, whatever its own numbers say.
+    pub fn begin_stream(&mut self) {
+        self.source = None;
     }
 
     /// Makes the packet to send. `None` when its number lies so far behind that it may have been used already: by this
