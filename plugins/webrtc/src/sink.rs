@@ -9,7 +9,7 @@ use crate::codec::{Codec, MediaKind};
 use crate::error::Refused;
 use crate::feedback::Upstream;
 use crate::lane::{Lane, SILENCE_NS, Turn};
-use crate::media::{RtpFields, starts_keyframe};
+use crate::media::{PacketiseError, RtpFields, starts_keyframe};
 use crate::peer::{Message, Peer, RtpOut};
 use crate::session::{Feedback, Session};
 use crate::source::find_session;
@@ -248,6 +248,11 @@ impl Sink {
             Ok(copied) => ctx.copied(copied),
             Err(error) => {
                 tracing::debug!(%error, %codec, "an access unit is dropped");
+                // The numbers go on without a gap, so that the far side cannot see it. An empty unit leaves no hole.
+                if inter && error != PacketiseError::Empty {
+                    self.begin_at_keyframe();
+                    self.ask_for_keyframe(ctx);
+                }
                 return ctx.dropped(1);
             }
         }

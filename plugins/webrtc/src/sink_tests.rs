@@ -236,3 +236,31 @@ fn packets_of_another_stream_begin_at_a_keyframe_with_numbers_of_their_own() {
     assert_eq!(line.keyframes_asked_for(), 1);
     assert_eq!(line.numbers(), [0, 2, 3, 5]);
 }
+
+#[test]
+fn after_a_picture_that_cannot_be_sent_a_keyframe_is_asked_for_and_waited_for() {
+    let mut line = Line::new();
+    let format = Format::video("h264", 640, 360);
+    let mut now = 0;
+    let mut push = |line: &mut Line, unit: &[u8], flag| {
+        now += 20 * MS;
+        line.push(now, VIDEO, &format, picture(unit.to_vec(), 1, flag))
+    };
+    let (key, inter) = ([0, 0, 0, 1, 0x65, 0x88], [0, 0, 0, 1, 0x41, 0x9a]);
+    // A type of NAL unit that only packets have, and lengths in place of start codes.
+    let unsendable: [&[u8]; 2] = [&[0, 0, 0, 1, 24, 1], &[0, 0, 0, 2, 0x41, 0x9a]];
+    for unit in unsendable {
+        assert!(push(&mut line, &key, flags::KEYFRAME));
+        assert!(push(&mut line, &inter, flags::INTER));
+        assert!(!push(&mut line, unit, flags::INTER));
+        assert_eq!(line.keyframes_asked_for(), 1);
+        assert!(!push(&mut line, &inter, flags::INTER));
+        assert_eq!(line.keyframes_asked_for(), 0, "it was just asked for");
+    }
+    assert!(push(&mut line, &key, flags::KEYFRAME));
+    // Nothing refers to a unit without a picture.
+    let delimiter = [0, 0, 0, 1, 9, 0xf0];
+    assert!(!push(&mut line, &delimiter, flags::INTER));
+    assert!(push(&mut line, &inter, flags::INTER));
+    assert_eq!(line.keyframes_asked_for(), 0);
+}
