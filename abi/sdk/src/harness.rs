@@ -82,6 +82,8 @@ struct Told {
 /// Harnesses of this process by the slot of their node's handle.
 static TOLD: Mutex<Vec<(u32, Told)>> = Mutex::new(Vec::new());
 static NEXT: AtomicU32 = AtomicU32::new(1);
+/// The most formats that a node may have, as in an engine's session. A test's own come on top.
+const MAX_FORMATS: usize = 64;
 
 thread_local! {
     /// The clock that nodes under test see on this thread.
@@ -620,7 +622,13 @@ unsafe extern "C" fn host_format_intern(
 ) -> u32 {
     // SAFETY: valid for the call (contract).
     let format = unsafe { Format::from_abi(&*format) };
-    with_told(node, 0, |told| intern(told, format))
+    with_told(node, 0, |told| {
+        let is_known = told.formats.iter().any(|f| f.0 == format);
+        if !is_known && told.formats.len() >= MAX_FORMATS {
+            return 0;
+        }
+        intern(told, format)
+    })
 }
 
 unsafe extern "C" fn host_format_get(
