@@ -48,8 +48,18 @@ pub(crate) struct Intake {
 struct State {
     tracks: HashMap<TrackId, Track>,
     formats: HashMap<&'static str, u32>,
-    /// Said once that a stream could not be declared.
-    warned: bool,
+    /// What has been logged.
+    said: Vec<&'static str>,
+}
+
+impl State {
+    /// Logs something once.
+    fn say(&mut self, error: &Error, what: &'static str) {
+        if !self.said.contains(&what) {
+            self.said.push(what);
+            tracing::warn!(%error, "{what}");
+        }
+    }
 }
 
 /// What a keyframe request needs to know of a track.
@@ -217,11 +227,10 @@ impl Intake {
         taken
     }
 
-    fn warn(&self, state: &mut State, error: &Error) {
+    /// Counts what could not become a frame.
+    fn refuse(&self, state: &mut State, error: &Error) {
         self.host.dropped(1);
-        if !std::mem::replace(&mut state.warned, true) {
-            tracing::warn!(%error, "something that the peer sends is dropped");
-        }
+        state.say(error, "something that the peer sends is dropped");
     }
 
     fn units(&self, state: &mut State, track: &mut Track, session: &Session, packet: RtpIn) {
@@ -244,14 +253,18 @@ impl Intake {
             };
             if let Some(size) = unit.size.filter(|size| *size != track.size) {
                 track.size = size;
+                // The unit goes on all the same: decoders learn the size from it.
                 if let Err(error) = self.settle_format(track) {
-                    self.warn(state, &error);
+                    state.say(
+                        &error,
+                        "the pictures of a track keep a format with another size",
+                    );
                 }
             }
             let taken = match self.frame(track, unit) {
                 Ok(frame) => self.ingest(port_of(track.codec), frame),
                 Err(error) => {
-                    self.warn(state, &error);
+                    self.refuse(state, &error);
                     false
                 }
             };
@@ -403,7 +416,7 @@ impl Intake {
             .filter(|track| track.codec == packet.codec && track.ssrc == packet.ssrc);
         let mut track = match known.map_or_else(|| self.track(session, &packet), Ok) {
             Ok(track) => track,
-            Err(error) => return self.warn(state, &error),
+            Err(error) => return self.refuse(state, &error),
         };
         let id = packet.track;
         match track.kind {
@@ -436,7 +449,7 @@ impl Intake {
                     .with_stream(stream);
                 self.ingest(DATA, frame);
             }
-            Err(error) => self.warn(state, &error),
+            Err(error) => self.refuse(state, &error),
         }
     }
 }

@@ -22,6 +22,8 @@ mod sink;
 #[cfg(test)]
 mod sink_tests;
 mod source;
+#[cfg(test)]
+mod source_tests;
 mod wire;
 
 pub use codec::{Codec, MediaKind};

@@ -165,16 +165,26 @@ impl Line {
     }
 }
 
-fn vp8(number: u8, keyframe: bool) -> Bytes {
-    let mut frame = vec![number; 4000];
-    frame[0] = if keyframe { 0x10 } else { 0x11 };
+pub(crate) fn vp8(number: u8, keyframe: bool) -> Bytes {
     if keyframe {
-        frame[3..10].copy_from_slice(&[0x9d, 0x01, 0x2a, 0x80, 2, 0x68, 1]);
+        return vp8_of_size(number, 640, 360);
     }
+    let mut frame = vec![number; 4000];
+    frame[0] = 0x11;
     frame.into()
 }
 
-fn packets_of(packetiser: &mut Packetiser, unit: &Bytes, pts_ns: i64) -> Vec<RtpOut> {
+/// A keyframe.
+pub(crate) fn vp8_of_size(number: u8, width: u16, height: u16) -> Bytes {
+    let mut frame = vec![number; 4000];
+    frame[0] = 0x10;
+    frame[3..6].copy_from_slice(&[0x9d, 0x01, 0x2a]);
+    frame[6..8].copy_from_slice(&width.to_le_bytes());
+    frame[8..10].copy_from_slice(&height.to_le_bytes());
+    frame.into()
+}
+
+pub(crate) fn packets_of(packetiser: &mut Packetiser, unit: &Bytes, pts_ns: i64) -> Vec<RtpOut> {
     let mut packets = Vec::new();
     packetiser.packetise(unit, pts_ns, &mut packets).unwrap();
     packets

@@ -22,7 +22,7 @@ const IN: usize = 3;
 const MS: i64 = 1_000_000;
 
 #[derive(Default)]
-struct Notes {
+pub(crate) struct Notes {
     sent: Mutex<Vec<RtpOut>>,
     refuses: AtomicBool,
 }
