@@ -10,8 +10,8 @@ use levada_plugin::prelude::*;
 
 use crate::codec::{Codec, MediaKind};
 use crate::media::{
-    AccessUnit, Deduplicator, Depacketiser, ReorderLimits, RtpFields, RtpPacket, Timeline,
-    opus_duration_us, starts_keyframe,
+    AccessUnit, Deduplicator, DepacketiseStats, Depacketiser, ReorderLimits, RtpFields, RtpPacket,
+    Timeline, opus_duration_us, starts_keyframe,
 };
 use crate::peer::{Message, RtpIn, TrackId};
 use crate::session::{Receiver, Session};
@@ -244,12 +244,27 @@ impl Intake {
             timestamp: packet.timestamp,
             marker: packet.marker,
         });
+        self.take_units(state, track, before);
+        if let TrackKind::Units(depacketiser) = &mut track.kind
+            && depacketiser.keyframe_wanted(self.host.now(), KEYFRAME_INTERVAL_NS)
+        {
+            request_keyframe(session, packet.track);
+        }
+    }
+
+    /// Hands in the units that are there, and counts those that have come to nothing since `before`.
+    fn take_units(&self, state: &mut State, track: &mut Track, before: DepacketiseStats) {
         loop {
             let TrackKind::Units(depacketiser) = &mut track.kind else {
                 return;
             };
             let Some(unit) = depacketiser.pop() else {
-                break;
+                let stats = depacketiser.stats();
+                let dropped = stats.dropped + stats.withheld - before.dropped - before.withheld;
+                if dropped > 0 {
+                    self.host.dropped(dropped);
+                }
+                return;
             };
             if let Some(size) = unit.size.filter(|size| *size != track.size) {
                 track.size = size;
@@ -272,16 +287,14 @@ impl Intake {
                 depacketiser.unit_lost();
             }
         }
-        let TrackKind::Units(depacketiser) = &mut track.kind else {
-            return;
-        };
-        let stats = depacketiser.stats();
-        let dropped = stats.dropped + stats.withheld - before.dropped - before.withheld;
-        if dropped > 0 {
-            self.host.dropped(dropped);
-        }
-        if depacketiser.keyframe_wanted(self.host.now(), KEYFRAME_INTERVAL_NS) {
-            request_keyframe(session, packet.track);
+    }
+
+    /// Hands in what a track still holds: nothing more comes that it could wait for.
+    fn end(&self, state: &mut State, mut track: Track) {
+        if let TrackKind::Units(depacketiser) = &mut track.kind {
+            let before = depacketiser.stats();
+            depacketiser.flush();
+            self.take_units(state, &mut track, before);
         }
     }
 
@@ -409,11 +422,14 @@ impl Intake {
     }
 
     fn take_packet(&self, state: &mut State, session: &Session, packet: RtpIn) {
-        // Another codec or a new stream begins a timeline of its own.
-        let known = state
-            .tracks
-            .remove(&packet.track)
-            .filter(|track| track.codec == packet.codec && track.ssrc == packet.ssrc);
+        let known = match state.tracks.remove(&packet.track) {
+            // Another codec or a new stream begins a timeline of its own.
+            Some(track) if track.codec != packet.codec || track.ssrc != packet.ssrc => {
+                self.end(state, track);
+                None
+            }
+            known => known,
+        };
         let mut track = match known.map_or_else(|| self.track(session, &packet), Ok) {
             Ok(track) => track,
             Err(error) => return self.refuse(state, &error),
@@ -492,11 +508,18 @@ impl Receiver for Intake {
     fn track_ended(&self, track: TrackId) {
         lock(&self.video).retain(|video| video.id != track);
         self.enter(|state| {
-            state.tracks.remove(&track);
+            if let Some(track) = state.tracks.remove(&track) {
+                self.end(state, track);
+            }
         });
     }
 
     fn ended(&self) {
+        self.enter(|state| {
+            for (_, track) in std::mem::take(&mut state.tracks) {
+                self.end(state, track);
+            }
+        });
         self.host.finish();
     }
 }

@@ -6,11 +6,14 @@ use bytes::Bytes;
 use levada_plugin::harness::Harness;
 
 use crate::media::{Packetiser, PacketiserStart};
-use crate::node_tests::{TURN, next_session, packets_of, vp8_of_size};
+use crate::node_tests::{TURN, next_session, packets_of, vp8, vp8_of_size};
 use crate::sink_tests::Notes;
 use crate::source::Source;
-use crate::{Codec, Peer, PeerSink, RtpIn, Session, TrackId};
+use crate::{Codec, ConnectionState, Peer, PeerEvent, PeerSink, RtpIn, Session, TrackId};
 
+const AUDIO: usize = 0;
+const VIDEO: usize = 1;
+const SOUND: TrackId = TrackId(0);
 const PICTURES: TrackId = TrackId(1);
 
 /// A source, and the session that packets come by. Only one at a time, because of the numbers of sessions.
@@ -37,6 +40,18 @@ impl Line {
         }
     }
 
+    fn sound(&self, ssrc: u32, sequence: u16) {
+        self.session.rtp(RtpIn {
+            track: SOUND,
+            codec: Codec::Opus,
+            payload: Bytes::from(vec![0x78, sequence as u8]),
+            marker: false,
+            timestamp: u32::from(sequence) * 960,
+            sequence,
+            ssrc,
+        });
+    }
+
     /// Sends the packets of pictures, except those that get lost.
     fn pictures(&self, units: &[Bytes], lost: &[u16]) {
         let mut packetiser = Packetiser::new(Codec::Vp8, PacketiserStart::default(), 1200);
@@ -56,6 +71,62 @@ impl Line {
             });
         }
     }
+
+    /// How many frames came since the last look.
+    fn came(&self, port: usize) -> usize {
+        let came = self.source.take_ingested().into_iter();
+        came.filter(|(at, _)| *at == port).count()
+    }
+}
+
+#[test]
+fn what_waits_for_a_lost_packet_goes_on_when_its_track_ends() {
+    let line = Line::new();
+    for sequence in [0, 2, 3] {
+        line.sound(1, sequence);
+    }
+    assert_eq!(line.came(AUDIO), 1);
+    line.session.event(PeerEvent::TrackEnded(SOUND));
+    assert_eq!((line.came(AUDIO), line.source.dropped()), (2, 0));
+}
+
+#[test]
+fn what_waits_for_a_lost_packet_goes_on_when_another_stream_takes_the_track() {
+    let line = Line::new();
+    for (ssrc, sequence) in [(1, 0), (1, 2), (2, 100)] {
+        line.sound(ssrc, sequence);
+    }
+    assert_eq!((line.came(AUDIO), line.source.dropped()), (3, 0));
+}
+
+#[test]
+fn what_waits_for_a_lost_packet_goes_on_when_the_connection_ends() {
+    let line = Line::new();
+    for sequence in [0, 2, 3] {
+        line.sound(1, sequence);
+    }
+    line.session
+        .event(PeerEvent::State(ConnectionState::Closed));
+    assert_eq!((line.came(AUDIO), line.source.dropped()), (3, 0));
+}
+
+#[test]
+fn pictures_that_came_to_nothing_when_their_track_ended_are_counted() {
+    // Each has four packets: the second one's second is lost, the third cannot do without it.
+    let units = [vp8(0, true), vp8(1, false), vp8(2, false)];
+    let line = Line::new();
+    line.pictures(&units, &[5]);
+    assert_eq!((line.came(VIDEO), line.source.dropped()), (1, 0));
+    line.session.event(PeerEvent::TrackEnded(PICTURES));
+    assert_eq!((line.came(VIDEO), line.source.dropped()), (0, 2));
+    drop(line);
+
+    // The last one's last never came.
+    let line = Line::new();
+    line.pictures(&units[..2], &[7]);
+    assert_eq!((line.came(VIDEO), line.source.dropped()), (1, 0));
+    line.session.event(PeerEvent::TrackEnded(PICTURES));
+    assert_eq!((line.came(VIDEO), line.source.dropped()), (0, 1));
 }
 
 #[test]

@@ -75,6 +75,7 @@ pub struct Depacketiser {
     last_pts: Option<i64>,
     /// When a keyframe was asked for last, ns.
     asked: Option<i64>,
+    flushed: bool,
     /// A packet can end one unit and be another: at most two.
     ready: VecDeque<AccessUnit>,
 }
@@ -113,6 +114,7 @@ impl Depacketiser {
             discontinuity: false,
             last_pts: None,
             asked: None,
+            flushed: false,
             ready: VecDeque::with_capacity(2),
         }
     }
@@ -130,18 +132,26 @@ impl Depacketiser {
                 self.stats.units += 1;
                 return Some(unit);
             }
-            match self.reorder.pop()? {
-                Next::Packet(packet) => self.take(packet),
-                Next::Gap(missing) => {
+            match self.reorder.pop() {
+                Some(Next::Packet(packet)) => self.take(packet),
+                Some(Next::Gap(missing)) => {
                     self.stats.lost += u64::from(missing);
                     self.lose();
+                }
+                None => {
+                    if let Some(timestamp) = self.open.filter(|_| self.flushed) {
+                        self.break_unit(timestamp);
+                    }
+                    return None;
                 }
             }
         }
     }
 
-    /// Says that the stream has ended: what is held comes out without waiting.
+    /// Says that the stream has ended: what is held comes out without waiting, and a unit that is not complete then
+    /// counts as dropped.
     pub fn flush(&mut self) {
+        self.flushed = true;
         self.reorder.flush();
     }
 
