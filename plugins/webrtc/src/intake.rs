@@ -141,7 +141,16 @@ impl Intake {
         self.linked.get(port).copied().unwrap_or(false) || self.linked[OUT]
     }
 
-    fn track(&self, session: &Session, packet: &RtpIn) -> Result<Track> {
+    /// The stream of a track that begins. A peer may give several tracks one name, and they are streams of their own.
+    fn stream(&self, state: &State, kind: Kind, label: &str, id: TrackId) -> Result<u16> {
+        let stream = self.host.stream_id(kind, label)?;
+        if state.tracks.values().any(|track| track.stream == stream) {
+            return self.host.stream_id(kind, &format!("{label} ({id})"));
+        }
+        Ok(stream)
+    }
+
+    fn track(&self, state: &State, session: &Session, packet: &RtpIn) -> Result<Track> {
         let info = session.track(packet.track);
         let label = info
             .as_ref()
@@ -153,7 +162,7 @@ impl Intake {
         let mut track = Track {
             codec: packet.codec,
             ssrc: packet.ssrc,
-            stream: self.host.stream_id(kind, &label)?,
+            stream: self.stream(state, kind, &label, packet.track)?,
             format: 0,
             size: (0, 0),
             fmtp: info
@@ -430,7 +439,7 @@ impl Intake {
             }
             known => known,
         };
-        let mut track = match known.map_or_else(|| self.track(session, &packet), Ok) {
+        let mut track = match known.map_or_else(|| self.track(state, session, &packet), Ok) {
             Ok(track) => track,
             Err(error) => return self.refuse(state, &error),
         };

@@ -9,7 +9,10 @@ use crate::media::{Packetiser, PacketiserStart};
 use crate::node_tests::{TURN, next_session, packets_of, vp8, vp8_of_size};
 use crate::sink_tests::Notes;
 use crate::source::Source;
-use crate::{Codec, ConnectionState, Peer, PeerEvent, PeerSink, RtpIn, Session, TrackId};
+use crate::{
+    Codec, ConnectionState, MediaKind, Peer, PeerEvent, PeerSink, RtpIn, Session, TrackId,
+    TrackInfo,
+};
 
 const AUDIO: usize = 0;
 const VIDEO: usize = 1;
@@ -141,4 +144,38 @@ fn pictures_of_more_sizes_than_a_session_has_formats_go_on_and_are_not_counted_a
     let mut formats: Vec<_> = came.iter().map(|(_, frame)| frame.format_id()).collect();
     formats.dedup();
     assert!(formats.len() < 100 && !formats.contains(&0));
+}
+
+#[test]
+fn tracks_that_the_peer_gives_one_name_are_streams_of_their_own() {
+    let line = Line::new();
+    let send = |track, sequence: u16| {
+        line.session.rtp(RtpIn {
+            track: TrackId(track),
+            codec: Codec::Opus,
+            payload: Bytes::from_static(&[0x78, 0]),
+            marker: false,
+            timestamp: u32::from(sequence) * 960,
+            sequence,
+            ssrc: track.into(),
+        });
+        line.source.take_ingested()[0].1.stream()
+    };
+    for track in [0, 1, 2] {
+        line.session.event(PeerEvent::TrackAdded(TrackInfo {
+            id: TrackId(track),
+            kind: MediaKind::Audio,
+            codec: Codec::Opus,
+            clock_rate: 48_000,
+            channels: 2,
+            fmtp: String::new(),
+            label: "voice".to_owned(),
+        }));
+    }
+    let (first, second) = (send(0, 0), send(1, 0));
+    assert_ne!(first, second);
+    assert_eq!((send(0, 1), send(1, 1)), (first, second));
+    // What takes the place of a track that has ended goes on with its stream.
+    line.session.event(PeerEvent::TrackEnded(TrackId(0)));
+    assert_eq!(send(2, 0), first);
 }
