@@ -9,6 +9,7 @@ use serde_json::Value;
 use support::{
     levada::{command, report, root, run_to_end},
     program::Program,
+    terminal::{lines, on_terminal},
 };
 
 /// A build of the plugin for H.264, and the film.
@@ -174,5 +175,56 @@ fn a_file_that_cannot_be_written_is_told_with_its_path_the_cause_and_what_to_do(
         "make its folder",
     ] {
         assert!(output.stderr.contains(words), "{words}: {output:#?}");
+    }
+}
+
+/// A second of silence as a WAVE file.
+fn silence() -> Vec<u8> {
+    const RATE: u32 = 8000;
+    let samples = vec![0; RATE as usize * 2];
+    let mut file = b"RIFF".to_vec();
+    file.extend((36 + samples.len() as u32).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    file.extend(16u32.to_le_bytes());
+    // PCM, one channel.
+    file.extend([1, 0, 1, 0]);
+    file.extend(RATE.to_le_bytes());
+    file.extend((RATE * 2).to_le_bytes());
+    // Bytes and bits of a sample.
+    file.extend([2, 0, 16, 0]);
+    file.extend(b"data");
+    file.extend((samples.len() as u32).to_le_bytes());
+    file.extend(samples);
+    file
+}
+
+#[test]
+fn the_bar_fits_a_terminal_of_any_width_and_ends_full() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("silence.wav"), silence()).expect("the folder is writable");
+    let graph = folder.path().join("listen.toml");
+    let text = "links = [\"tape.audio -> ear\"]\n[nodes]\near = { type = \"null\" }\n\
+                tape = { type = \"file-source\", params = { path = \"silence.wav\" } }\n";
+    fs::write(&graph, text).expect("the folder is writable");
+    for (columns, words) in [
+        (100, "100 %, 1.0 s of 1.0 s, "),
+        (80, "100 %, 1.0 s of 1.0 s, "),
+        (40, "100 %, "),
+        (17, "100 %"),
+    ] {
+        let run = command(["run", &graph.display().to_string()]);
+        let (status, written) = on_terminal(run, columns, FILM);
+        assert!(status.success(), "{written}");
+        let lines = lines(&written);
+        let bars = || lines.iter().filter(|line| line.contains(" %"));
+        for bar in bars() {
+            let width = bar.trim_end().chars().count();
+            assert!(width <= columns.into(), "{columns} columns: {bar:?}");
+        }
+        let last = bars()
+            .last()
+            .unwrap_or_else(|| panic!("no bar: {written:?}"));
+        assert!(last.contains(words), "{columns} columns: {last:?}");
+        assert!(!last.contains('░'), "{columns} columns: {last:?}");
     }
 }

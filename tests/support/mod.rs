@@ -16,6 +16,7 @@ pub mod levada;
 pub mod markdown;
 pub mod page;
 pub mod program;
+pub mod terminal;
 pub mod visitor;
 
 use std::io::Write;

@@ -22,6 +22,10 @@ const FIRST_LINE: Duration = Duration::from_secs(2);
 const LINES: Duration = Duration::from_secs(5);
 /// Steps of a bar.
 const STEPS: u64 = 1000;
+/// What a terminal has where it does not say it.
+const COLUMNS: usize = 80;
+/// A bar that is shorter shows little: words make way for it.
+const SHORTEST_BAR: usize = 10;
 
 /// The bar that is shown, which makes way for other lines.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
@@ -78,19 +82,44 @@ impl fmt::Display for Far {
     }
 }
 
-/// What is said after `passed`: how far, how fast, and how long still if it goes on like this.
-fn text(far: &Far, passed: Duration) -> String {
+/// What is said after `passed`: how far, how fast, and how long still if it goes on like this. As much of it as
+/// fits into `room`, what matters least left out first; nothing where nothing fits.
+fn text(far: &Far, passed: Duration, room: usize) -> String {
     let speed = far.done / passed.as_secs_f64().max(0.001);
-    let mut text = format!(
-        "{:.0} %, {far}, {speed:.1} x real time",
-        (far.part() * 100.0).floor()
-    );
-    if speed > 0.0 && far.done > 0.0 {
+    let percent = format!("{:.0} %", (far.part() * 100.0).floor());
+    let media = format!(", {far}");
+    let pace = format!(", {speed:.1} x real time");
+    let left = if speed > 0.0 && far.done > 0.0 {
         // What is left of a file fits its type by far.
         let left = ((far.total - far.done).max(0.0) / speed).round() as u64;
-        text += &format!(", {} left", clock(left));
+        format!(", {} left", clock(left))
+    } else {
+        String::new()
+    };
+    let forms = [
+        [&*percent, &media, &pace, &left].concat(),
+        [&*percent, &media, &left].concat(),
+        [&*percent, &left].concat(),
+        percent,
+    ];
+    // All of it is ASCII: a byte is a column.
+    let fits = forms.into_iter().find(|form| form.len() <= room);
+    fits.unwrap_or_default()
+}
+
+/// How wide the terminal is, which a person may change at any time.
+fn columns() -> usize {
+    match rustix::termios::tcgetwinsize(io::stderr()) {
+        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        _ => COLUMNS,
     }
-    text
+}
+
+/// The columns for words beside a bar. On a terminal that has not even place for the shortest bar and a percentage,
+/// the bar gives way.
+fn room(columns: usize) -> usize {
+    let beside = columns.saturating_sub(SHORTEST_BAR + 1);
+    beside.max("100 %".len()).min(columns.saturating_sub(1))
 }
 
 fn clock(seconds: u64) -> String {
@@ -127,14 +156,23 @@ impl Progress {
         let Some(far) = Far::of(report) else {
             return;
         };
-        let text = text(&far, self.begin.elapsed());
+        let passed = self.begin.elapsed();
         if !self.is_terminal {
-            say(&format!("levada: {text}"));
+            say(&format!("levada: {}", text(&far, passed, usize::MAX)));
             return;
         }
+        let text = text(&far, passed, room(columns()));
         let bar = shown().unwrap_or_else(make_bar);
         bar.set_message(text);
         bar.set_position((far.part() * STEPS as f64) as u64);
+    }
+
+    /// Shows how far it came at the end, where a bar is to be seen: it goes away full, and not a look before.
+    pub fn end(self, report: &Report) {
+        if let Some(bar) = shown() {
+            self.show(report);
+            bar.force_draw();
+        }
     }
 }
 
@@ -150,7 +188,7 @@ impl Drop for Progress {
 fn make_bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::stderr());
     // The template is a constant that is known to parse.
-    if let Ok(style) = ProgressStyle::with_template("{bar:32} {msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {msg}") {
         bar.set_style(style);
     }
     *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
@@ -190,21 +228,41 @@ mod tests {
         assert_eq!(Far::of(&report(&[None, Some((7.0, None))])), None);
     }
 
+    fn far(done: f64, total: f64) -> Far {
+        Far { done, total }
+    }
+
     #[test]
     fn what_is_said_is_how_far_how_fast_and_how_long_still() {
-        let far = |done, total| Far { done, total };
         let after = Duration::from_secs(10);
+        let text = |far, passed| text(&far, passed, usize::MAX);
         assert_eq!(
-            text(&far(30.0, 120.0), after),
+            text(far(30.0, 120.0), after),
             "25 %, 30.0 s of 120.0 s, 3.0 x real time, 0:30 left"
         );
         assert_eq!(
-            text(&far(1.0, 1000.0), after),
+            text(far(1.0, 1000.0), after),
             "0 %, 1.0 s of 1000.0 s, 0.1 x real time, 2:46:30 left"
         );
         assert_eq!(
-            text(&far(0.0, 4.0), Duration::ZERO),
+            text(far(0.0, 4.0), Duration::ZERO),
             "0 %, 0.0 s of 4.0 s, 0.0 x real time"
         );
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_what_matters_least_is_left_out_and_a_bar_has_its_place() {
+        let said = |columns| text(&far(30.0, 120.0), Duration::from_secs(10), room(columns));
+        for (columns, expected) in [
+            (80, "25 %, 30.0 s of 120.0 s, 3.0 x real time, 0:30 left"),
+            (60, "25 %, 30.0 s of 120.0 s, 0:30 left"),
+            (40, "25 %, 0:30 left"),
+            (20, "25 %"),
+            (6, "25 %"),
+            (3, ""),
+            (0, ""),
+        ] {
+            assert_eq!(said(columns), expected, "{columns} columns");
+        }
     }
 }

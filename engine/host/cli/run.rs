@@ -199,7 +199,11 @@ async fn once(args: &Run, plan: &Arc<Plan>, engine: &Engine) -> Result<Report, F
         tokio::pin!(asked);
         loop {
             tokio::select! {
-                ended = &mut ended => return ended.map(|e| e.report).map_err(Failure::new),
+                ended = &mut ended => {
+                    let report = ended.map(|e| e.report).map_err(Failure::new)?;
+                    progress.end(&report);
+                    return Ok(report);
+                }
                 () = &mut asked => break,
                 _ = looks.tick() => progress.show(&session.report()),
             }
