@@ -357,6 +357,43 @@ fn a_param_can_be_set_and_a_wrong_one_is_refused() {
     }
 }
 
+#[test]
+fn inspect_knows_what_was_meant_and_which_plugin_has_it() {
+    let refused = |what: &str| {
+        let output = run_to_end(&["inspect", what], LIMIT);
+        fails_with(&output, 1);
+        output.stderr
+    };
+    assert!(refused("flap").contains("write levada inspect flip"));
+    let told = refused("h264-decoder");
+    assert!(
+        told.contains("of the plugin h264") && told.contains("levada_h264"),
+        "{told}"
+    );
+    assert!(refused("h264-encodr").contains("levada inspect h264-encoder"));
+    let told = refused("nothing-like-any-of-them");
+    assert!(told.contains("levada inspect lists them all"), "{told}");
+    let all = run_to_end(&["inspect"], LIMIT);
+    assert!(all.stdout.contains("h264-decoder"), "{}", all.stdout);
+    let encoder = run_to_end(&["inspect", "opus-encoder"], LIMIT);
+    assert!(encoder.stdout.contains("20 | 10 ms"), "{}", encoder.stdout);
+}
+
+#[test]
+fn the_plugins_that_inspect_names_have_the_node_types_that_it_says() {
+    for plugin in &levada::graph_file::PLUGINS {
+        let folder = root().join("plugins").join(plugin.name).join("src");
+        let sources = std::fs::read_dir(&folder).expect("the plugin's folder");
+        let text: String = sources
+            .filter_map(|file| std::fs::read_to_string(file.ok()?.path()).ok())
+            .collect();
+        for node_type in plugin.types {
+            let name = format!("const NAME: &'static str = \"{node_type}\";");
+            assert!(text.contains(&name), "{}: {node_type}", plugin.name);
+        }
+    }
+}
+
 /// A folder with the clip, called `film.mp4`, and a graph that plays its sound.
 fn film(params: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -439,7 +476,11 @@ fn a_film_that_cannot_be_played_is_told_where_its_node_is_written() {
     // From the command line: where the program runs.
     assert!(check(&["film.path=film.mp4"]).contains("\"film.mp4\" cannot be read: "));
     std::fs::write(at("notes.txt"), "these are no moving pictures").expect("a file in the folder");
-    let told = check(&[&format!("film.path={}", at("notes.txt"))]);
+    let notes = format!("film.path={}", at("notes.txt"));
+    let told = check(&[&notes]);
+    // The problem says it all: nothing is logged beside it.
+    let output = run_to_end(&["check", &graph, "--set", &notes], BUILD_LIMIT);
+    assert!(!output.stderr.contains("INFO"), "{}", output.stderr);
     assert!(
         told.contains("notes.txt\" is no file that file-source knows: it plays MP4, WebM,")
             && told.contains("; turn it into one of them, such as with ffmpeg -i"),

@@ -46,8 +46,10 @@ pub fn builtin_types() -> Registry {
 
 /// Lets problems say how to get the codecs that are not linked into the host, by the name of their plugin.
 pub(crate) fn hint_at_codecs(registry: &mut Registry, hint: impl Fn(&str) -> String) {
-    for (encoding, plugin) in CODEC_PLUGINS {
-        registry.add_hint(encoding, &hint(plugin));
+    for plugin in &PLUGINS {
+        for encoding in plugin.encodings {
+            registry.add_hint(encoding, &hint(plugin.name));
+        }
     }
     if !cfg!(feature = "vp8-encoder") {
         registry.add_hint("video/vp8", VP8_ENCODER);
@@ -55,15 +57,46 @@ pub(crate) fn hint_at_codecs(registry: &mut Registry, hint: impl Fn(&str) -> Str
 }
 
 /// How to get the encoder that a host has only by a feature.
-const VP8_ENCODER: &str =
+pub const VP8_ENCODER: &str =
     "build levada with --features vp8-encoder, where libvpx and its headers are installed";
 
-/// Which plugin of this repository decodes or encodes what, where it is not linked into the host.
-const CODEC_PLUGINS: [(&str, &str); 4] = [
-    ("video/h264", "h264"),
-    ("video/av1", "av1"),
-    ("audio/aac", "aac"),
-    ("audio/mp3", "aac"),
+/// A plugin of this repository that is not linked into the host.
+pub struct KnownPlugin {
+    /// Its name, and that of its folder in `plugins/`.
+    pub name: &'static str,
+    /// The node types that it offers.
+    pub types: &'static [&'static str],
+    /// What it decodes or encodes.
+    encodings: &'static [&'static str],
+}
+
+/// The plugins of this repository that a graph has to name.
+pub const PLUGINS: [KnownPlugin; 5] = [
+    KnownPlugin {
+        name: "aac",
+        types: &["aac-decoder", "mp3-decoder"],
+        encodings: &["audio/aac", "audio/mp3"],
+    },
+    KnownPlugin {
+        name: "av1",
+        types: &["av1-decoder"],
+        encodings: &["video/av1"],
+    },
+    KnownPlugin {
+        name: "gain",
+        types: &["gain"],
+        encodings: &[],
+    },
+    KnownPlugin {
+        name: "h264",
+        types: &["h264-decoder", "h264-encoder"],
+        encodings: &["video/h264"],
+    },
+    KnownPlugin {
+        name: "probe",
+        types: &["probe"],
+        encodings: &[],
+    },
 ];
 
 /// Reads, builds, loads, validates and plans. Paths in params are relative to the file's folder, those in

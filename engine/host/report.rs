@@ -399,7 +399,7 @@ pub fn node_type(info: &TypeInfo) -> String {
         let mut rows = vec![row(["param", "value", "default", "what it sets"])];
         for param in &info.params {
             let range = match (&param.kind, param.min, param.max) {
-                (ParamKind::Choice(words), ..) => words.join(" | "),
+                (ParamKind::Choice(words), ..) => format!("{} {}", words.join(" | "), param.unit),
                 (ParamKind::Bool, ..) => "true | false".into(),
                 (ParamKind::Text, ..) => "text".into(),
                 (ParamKind::Path, ..) => "path".into(),

@@ -48,7 +48,7 @@ impl Node for Throttle {
     ];
     const PARAMS: &'static [Param] = &[Param::float("fps", 10.0)
         .range(0.01, 1000.0)
-        .unit("frames/s")
+        .unit("Hz")
         .help("How many frames pass in a second, at most")];
 
     fn create(config: &Config) -> Result<Self> {

@@ -52,6 +52,7 @@ pub use parse::{parse, parse_bytes};
 pub use plan::{Class, Plan, SegmentSummary};
 pub(crate) use plan::{Entry, Need, PlanPort, PlanSegment, Route};
 pub use problem::{Place, Problem, Problems, Source};
+pub use quote::nearest;
 pub(crate) use steps::{NONE, Step, Target, To};
 pub use validate::{SetParam, validate};
 pub use worst_case::{MemoryKind, MemoryPart, NodeLatency, WorstCase};

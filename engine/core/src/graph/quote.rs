@@ -62,10 +62,8 @@ pub(super) fn path(names: &[&str]) -> String {
 
 /// The candidate most like `name`, if one is like enough to be what was meant: at most a third of
 /// the longer name differs, and at most three characters.
-pub(super) fn nearest<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name: Vec<char> = name.chars().take(SHOWN * 2).collect();
     candidates
         .into_iter()

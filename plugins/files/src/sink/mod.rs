@@ -135,13 +135,17 @@ impl Node for FileSink {
     const PARAMS: &'static [Param] = &[
         Param::path("path")
             .required()
-            .help("The file; its ending says its kind: .mp4, .webm, .mkv, .ogg, .opus, .wav, .y4m or .ivf"),
+            .help(
+                "The file, relative to the graph file, {session} for the session's number; its ending says its kind: \
+                 .mp4, .webm, .mkv, .ogg, .opus, .wav, .y4m or .ivf",
+            ),
         Param::bool("overwrite", false)
             .help("Replace a file that is there already, or the .part that a crash left of it"),
         Param::choice("samples", "s16 s24 f32", "s16").help("What raw sound becomes in a .wav"),
-        Param::float("fps", 0.0).range(0.0, 1000.0).help(
-            "Pictures a second of a .y4m; 0 is what the first picture says it lasts, or else 30",
-        ),
+        Param::float("fps", 0.0)
+            .range(0.0, 1000.0)
+            .unit("Hz")
+            .help("Pictures a second of a .y4m; 0 is what the first picture says it lasts, or else 30"),
     ];
     const COST: Cost = Cost::Blocking;
     const LATENCY_NS: u64 = 1_000_000_000;

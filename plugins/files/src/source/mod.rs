@@ -25,7 +25,7 @@ mod wav;
 mod y4m;
 
 use levada_plugin::{Loan, prelude::*};
-use tracing::info;
+use tracing::debug;
 
 use bytes::Source;
 
@@ -224,6 +224,7 @@ impl Node for FileSource {
             .help("Where in the file to begin, at the last keyframe up to there"),
         Param::float("fps", 0.0)
             .range(0.0, 1000.0)
+            .unit("Hz")
             .help("Pictures a second of raw H.264 that does not say it itself"),
     ];
     const COST: Cost = Cost::Blocking;
@@ -356,7 +357,7 @@ fn open(path: &str, wanted: [bool; 2], fps: f64) -> Result<Box<dyn Demuxer>> {
         }
         head if head.starts_with(b"YUV4MPEG2 ") => Ok(Box::new(y4m::Y4m::open(source)?)),
         _ => {
-            info!(?head, "the first bytes of a file of unknown kind");
+            debug!(?head, "the first bytes of a file of unknown kind");
             Err(Error::new(format_args!(
                 "\"{path}\" is no file that file-source knows: it plays MP4, WebM, Matroska, Ogg with Opus, WAVE, Y4M, IVF and raw H.264; turn it into one of them, such as with \
                  ffmpeg -i \"{path}\" out.mp4"
