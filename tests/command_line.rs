@@ -357,6 +357,30 @@ fn a_param_can_be_set_and_a_wrong_one_is_refused() {
     }
 }
 
+/// A folder with a graph of one link that needs nothing.
+fn quiet() -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let graph = folder.path().join("quiet.toml");
+    let text = "links = [\"tone -> away\"]\n[nodes]\n\
+                tone = { type = \"test-audio\" }\naway = { type = \"null\" }\n";
+    std::fs::write(&graph, text).expect("a file in the folder");
+    let graph = graph.to_str().expect("a plain path").to_owned();
+    (folder, graph)
+}
+
+#[test]
+fn one_link_is_no_links() {
+    let (_folder, graph) = quiet();
+    let check = run_to_end(&["check", &graph], LIMIT);
+    let told = check.stdout;
+    assert!(
+        told.starts_with("quiet: 2 nodes, 1 link; one session\n"),
+        "{told}"
+    );
+    let drawn = run_to_end(&["graph", &graph], LIMIT).stdout;
+    assert!(drawn.contains("2 nodes, 1 link; "), "{drawn}");
+}
+
 #[test]
 fn inspect_knows_what_was_meant_and_which_plugin_has_it() {
     let refused = |what: &str| {

@@ -42,6 +42,13 @@ fn table(rows: &[Vec<String>], left: usize) -> String {
     text
 }
 
+/// `1 link`, `2 links`.
+#[must_use]
+pub fn count(of: usize, what: &str) -> String {
+    let s = if of == 1 { "" } else { "s" };
+    format!("{of} {what}{s}")
+}
+
 fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).into()
 }
@@ -125,10 +132,10 @@ pub fn run(report: &Report) -> String {
 pub fn plan(plan: &Plan) -> String {
     let graph = plan.graph();
     let mut text = format!(
-        "{}: {} nodes, {} links",
+        "{}: {}, {}",
         graph.name,
-        graph.nodes.len(),
-        graph.links.len()
+        count(graph.nodes.len(), "node"),
+        count(graph.links.len(), "link")
     );
     text.push_str(if plan.is_template() {
         "; a session for each peer\n"
@@ -154,7 +161,6 @@ pub fn plan(plan: &Plan) -> String {
         let carried = match capacity {
             None => "a call".to_owned(),
             Some(capacity) => {
-                let s = if capacity == 1 { "" } else { "s" };
                 let note = match graph.nodes[link.to.node].sync {
                     _ if link.feedback => ", feedback".to_owned(),
                     Some(sync) => {
@@ -163,7 +169,8 @@ pub fn plan(plan: &Plan) -> String {
                     }
                     None => String::new(),
                 };
-                format!("a channel of {capacity} frame{s}, {}{note}", link.policy)
+                let frames = count(capacity, "frame");
+                format!("a channel of {frames}, {}{note}", link.policy)
             }
         };
         rows.push(vec![
@@ -255,13 +262,13 @@ fn converters(plan: &Plan) -> String {
     table(&rows, 5)
 }
 
-/// The encodings that were chosen among several, and what the others would have cost; nothing without
-/// one.
+/// The encodings that were chosen among several, and what the conversions of the whole graph cost with each and would
+/// have cost with the others; nothing without one.
 fn choices(plan: &Plan) -> String {
     let mut rows = vec![row([
         "output",
         "sends",
-        "conversions cost",
+        "cost of all conversions",
         "could have sent",
     ])];
     for choice in &plan.graph().choices {
@@ -553,8 +560,8 @@ mod tests {
                     video/i420; could have been video/h264 (cost 30)
   two~pixels     video/i420   video/nv12   1      two.in accepts video/h264 or video/nv12, right.out brings \
                     video/i420; could have been video/h264 (cost 30)
-  output         sends        conversions cost   could have sent
-  camera.video   video/h264   12                 video/vp8 (no converter)
+  output         sends        cost of all conversions   could have sent
+  camera.video   video/h264   12                        video/vp8 (no converter)
 ";
         assert_eq!(&text[at..], told);
     }

@@ -1,6 +1,9 @@
 //! What of a plan is to be seen, in words and indices, without a place for anything.
 
-use levada::engine::graph::{Class, Media, Plan, PortRef};
+use levada::{
+    engine::graph::{Class, Media, Plan, PortRef},
+    report::count,
+};
 
 /// A graph, to be drawn.
 pub struct Drawing {
@@ -92,10 +95,8 @@ impl Drawing {
                 to: inputs.end(link.to),
                 formats: join(&link.formats),
                 media: one(link.formats.iter().map(|pattern| pattern.media())),
-                channel: capacity.map(|frames| {
-                    let s = if frames == 1 { "" } else { "s" };
-                    format!("{}, {frames} frame{s}", link.policy)
-                }),
+                channel: capacity
+                    .map(|frames| format!("{}, {}", link.policy, count(frames, "frame"))),
                 feedback: link.feedback,
             });
         let number = |name: &String| graph.nodes.iter().position(|node| node.name == *name);
@@ -111,9 +112,9 @@ impl Drawing {
         Drawing {
             name: graph.name.clone(),
             summary: format!(
-                "{} nodes, {} links; {sessions}",
-                graph.nodes.len(),
-                links.len()
+                "{}, {}; {sessions}",
+                count(graph.nodes.len(), "node"),
+                count(links.len(), "link")
             ),
             nodes: nodes.collect(),
             segments: segments.collect(),
