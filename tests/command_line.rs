@@ -67,6 +67,9 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         &["run", "examples/tone.toml", "--duration", "soon"],
         &["run", "examples/tone.toml", "--clock", "sundial"],
         &["run", "examples/tone.toml", "--seed", "7"],
+        &["run", "examples/tone.toml", "--set", "louder.db"],
+        &["check", "examples/tone.toml", "--set", "=6"],
+        &["graph", "examples/tone.toml", "--set", "louder=6"],
         &["graph", "examples/tone.toml", "--format", "png"],
         &["graph", "examples/tone.toml", "-o", "tone.png"],
         &["graph", "examples/tone.toml", "-o", "tone"],
@@ -345,7 +348,7 @@ fn a_param_can_be_set_and_a_wrong_one_is_refused() {
         ("nobody.db=1", "nobody"),
         ("louder.bd=1", "db"),
         ("louder.db=loud", "louder.db"),
-        ("x", "x"),
+        ("louder.db=99", "louder.db"),
     ] {
         let output = run(wrong);
         fails_with(&output, 1);
@@ -379,6 +382,22 @@ fn one_link_is_no_links() {
     );
     let drawn = run_to_end(&["graph", &graph], LIMIT).stdout;
     assert!(drawn.contains("2 nodes, 1 link; "), "{drawn}");
+}
+
+#[test]
+fn a_flag_for_the_web_server_is_told_to_do_nothing_where_there_is_none() {
+    let (_folder, graph) = quiet();
+    let run = |flags: &[&str]| {
+        let virtually = ["run", &graph, "--clock", "virtual", "--duration", "1s"];
+        let output = run_to_end(&[&virtually[..], flags].concat(), LIMIT);
+        assert!(output.status.success(), "{}", output.stderr);
+        output.stderr
+    };
+    let told = run(&["--listen", "127.0.0.1:0"]);
+    let line =
+        "levada: --listen does nothing here: quiet has no WebRTC nodes, and so no web server\n";
+    assert!(told.contains(line), "{told}");
+    assert!(!run(&[]).contains("does nothing"));
 }
 
 #[test]

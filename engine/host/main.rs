@@ -21,15 +21,16 @@ struct Levada {
 
 const HELP: &str = "\
 Examples:
-  levada run examples/echo.toml             a browser's camera through a plugin and back
-  levada run examples/tone.toml             a tone through a plugin to a meter, no browser needed
-  levada check examples/echo.toml           every problem of a graph, or how it will run
-  levada graph examples/mirror.toml -o a.svg a picture of it
-  levada inspect gain.so                    what a plugin offers
-  levada run tone.toml --set tone.db=-6     one param changed
+  levada run examples/echo.toml               a browser's camera through a plugin and back
+  levada run examples/tone.toml               a tone through a plugin to a meter, no browser needed
+  levada check examples/echo.toml             every problem of a graph, or how it will run
+  levada graph examples/mirror.toml -o a.svg  a picture of it
+  levada inspect gain.so                      what a plugin offers
+  levada run tone.toml --set louder.db=-6     one param changed
 
 RUST_LOG sets what is logged, such as RUST_LOG=info or RUST_LOG=levada_engine=debug.
-Exit codes: 0 done, 1 what was asked for failed, 2 the command line is wrong.";
+Exit codes: 0 done, 1 what was asked for failed, as by a mistake in a graph or a value that a param does not take,
+2 the command line is wrong.";
 
 #[derive(Subcommand)]
 enum Command {

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use levada::report;
+use levada::{engine::graph::SetParam, report};
 use serde_json::json;
 
-use super::{Outcome, load, print, print_json};
+use super::{Outcome, load, print, print_json, set_param};
 
 /// Prints every problem of a graph at once, or how it will run.
 ///
@@ -19,8 +19,8 @@ pub struct Check {
     /// The graph file.
     graph: PathBuf,
     /// Sets a param, as `node.param=value`; may be repeated.
-    #[arg(long, value_name = "NODE.PARAM=VALUE")]
-    set: Vec<String>,
+    #[arg(long, value_parser = set_param, value_name = "NODE.PARAM=VALUE")]
+    set: Vec<SetParam>,
     /// Prints JSON on stdout.
     #[arg(long)]
     json: bool,

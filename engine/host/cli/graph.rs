@@ -14,9 +14,10 @@ mod svg;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum, error::ErrorKind};
+use levada::engine::graph::SetParam;
 
 use self::drawing::Drawing;
-use super::{Failure, Outcome, load, print, say};
+use super::{Failure, Outcome, load, print, say, set_param};
 
 /// Draws a graph as it will run.
 ///
@@ -38,8 +39,8 @@ pub struct Graph {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Sets a param, as `node.param=value`; may be repeated.
-    #[arg(long, value_name = "NODE.PARAM=VALUE")]
-    set: Vec<String>,
+    #[arg(long, value_parser = set_param, value_name = "NODE.PARAM=VALUE")]
+    set: Vec<SetParam>,
 }
 
 const EXAMPLES: &str = "\

@@ -60,10 +60,19 @@ pub fn print_json(value: &impl Serialize) -> Outcome {
     print(&(text + "\n"))
 }
 
+/// Takes the value of a `--set`. What node, param and value there may be the graph says; a text that names none is wrong
+/// usage.
+pub fn set_param(text: &str) -> Result<SetParam, &'static str> {
+    let set = SetParam::new(text);
+    match set.parts() {
+        Some(_) => Ok(set),
+        None => Err("this is not node.param=value; write it as --set louder.db=6"),
+    }
+}
+
 /// Reads and plans a graph file. With `json` the problems go to stdout as a list, else to stderr.
-pub fn load(graph: &Path, set: &[String], json: bool) -> Result<GraphFile, Failure> {
-    let overrides: Vec<SetParam> = set.iter().map(SetParam::new).collect();
-    let loaded = graph_file::load(graph, &overrides).map_err(|problems| {
+pub fn load(graph: &Path, set: &[SetParam], json: bool) -> Result<GraphFile, Failure> {
+    let loaded = graph_file::load(graph, set).map_err(|problems| {
         if json {
             let list: Vec<&Problem> = problems.as_slice().iter().collect();
             if let Err(failure) = print_json(&serde_json::json!({ "problems": list })) {

@@ -1,11 +1,19 @@
 //! `levada run`: runs a graph.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum, error::ErrorKind};
 use levada::{
     Loss, Template, WebRtcConfig,
-    engine::{Engine, EngineConfig, Report, graph::Plan},
+    engine::{
+        Engine, EngineConfig, Report,
+        graph::{Plan, SetParam},
+    },
     report,
     serve::PeerHost,
     signaling::{Mode, Server, ServerConfig},
@@ -15,9 +23,11 @@ use tokio::sync::oneshot;
 use super::{
     Failure, Outcome, load, print_json,
     progress::{Far, Progress},
-    say, virtual_run,
+    say, set_param, virtual_run,
 };
 
+/// Where the web server listens when nothing else is said.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 /// How long a session may drain at the end.
 pub const DRAIN: Duration = Duration::from_secs(10);
 
@@ -34,12 +44,13 @@ pub const DRAIN: Duration = Duration::from_secs(10);
 pub struct Run {
     /// The graph file, such as examples/echo.toml.
     graph: PathBuf,
-    /// Where the web server listens, for a graph with WebRTC nodes; port 0 takes a free one.
-    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDR")]
-    listen: SocketAddr,
+    /// Where the web server listens, for a graph with WebRTC nodes; port 0 takes a free one
+    /// [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
     /// Sets a param, as `node.param=value`; may be repeated.
-    #[arg(long, value_name = "NODE.PARAM=VALUE")]
-    set: Vec<String>,
+    #[arg(long, value_parser = set_param, value_name = "NODE.PARAM=VALUE")]
+    set: Vec<SetParam>,
     /// Ends the run after this time of its clock, such as `10s`, `500ms` or `2m`.
     #[arg(long, value_parser = duration, value_name = "TIME")]
     duration: Option<Duration>,
@@ -79,6 +90,23 @@ impl Run {
             Run::augment_args(clap::Command::new("levada run"))
                 .error(ErrorKind::ArgumentConflict, wrong)
                 .exit();
+        }
+    }
+
+    /// Names the flags that mean nothing to a graph without WebRTC nodes, where they are given.
+    fn tell_unused(&self, plan: &Plan) {
+        if plan.is_template() {
+            return;
+        }
+        let given = [
+            ("--listen", self.listen.is_some()),
+            ("--allow-origin", !self.allow_origin.is_empty()),
+        ];
+        for (flag, _) in given.iter().filter(|(_, is_given)| *is_given) {
+            say(&format!(
+                "levada: {flag} does nothing here: {} has no WebRTC nodes, and so no web server",
+                plan.graph().name
+            ));
         }
     }
 }
@@ -121,6 +149,7 @@ pub fn run(args: &Run) -> Outcome {
     args.check_usage();
     let loaded = load(&args.graph, &args.set, false)?;
     let plan = loaded.plan;
+    args.tell_unused(&plan);
     if args.clock == Clock::Virtual {
         let seed = args.seed.unwrap_or_else(virtual_run::draw_seed);
         let finished = virtual_run::run(&plan, seed, args.duration)?;
@@ -241,7 +270,7 @@ async fn serve(args: &Run, template: Template, engine: Engine) -> Result<Report,
             ..WebRtcConfig::default()
         },
     );
-    let mut config = ServerConfig::new(args.listen, Mode::Host(host.clone()));
+    let mut config = ServerConfig::new(args.listen.unwrap_or(LISTEN), Mode::Host(host.clone()));
     config.allowed_origins.clone_from(&args.allow_origin);
     let server = Server::bind(config)
         .await

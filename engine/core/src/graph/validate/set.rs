@@ -21,6 +21,14 @@ impl SetParam {
     pub fn new(text: impl Into<String>) -> Self {
         Self { text: text.into() }
     }
+
+    /// Node, param and value; `None` for a text that is not `node.param=value`.
+    #[must_use]
+    pub fn parts(&self) -> Option<(&str, &str, &str)> {
+        let (left, value) = self.text.split_once('=')?;
+        let (node, param) = left.trim().split_once('.')?;
+        (!node.is_empty() && !param.is_empty()).then_some((node, param, value))
+    }
 }
 
 impl fmt::Display for SetParam {
@@ -33,12 +41,7 @@ impl Check<'_> {
     /// Applies one override to the values of the params of all nodes.
     pub(super) fn set(&mut self, set: &SetParam, values: &mut [Values]) {
         let place = Place::Argument(format!("--set {}", super::plain(&set.text)));
-        let parts = set
-            .text
-            .split_once('=')
-            .and_then(|(left, value)| Some((left.trim().split_once('.')?, value)))
-            .filter(|((node, param), _)| !node.is_empty() && !param.is_empty());
-        let Some(((node, param), value)) = parts else {
+        let Some((node, param, value)) = set.parts() else {
             return self.problem_at(
                 &place,
                 "this is not node.param=value",
