@@ -512,7 +512,7 @@ fn a_film_that_cannot_be_played_is_told_where_its_node_is_written() {
         check(&[]),
         format!(
             "{graph}:5:1: \"film\" (file-source): \"{}\" cannot be read: No such file or directory (os error 2); \
-             correct its path, which is relative to the graph file, and in --set to where the program runs",
+             correct its path, which in a graph file is relative to that, and else to where the program runs",
             at("flim.mp4")
         )
     );

@@ -88,6 +88,7 @@ fn a_film_that_is_not_there_is_a_failure_and_leaves_no_server_behind() {
     let output = run(&["--file", "no-such-film.mp4"], &[]);
     assert_eq!(output.status.code(), Some(1), "{output:#?}");
     assert!(output.stderr.contains("no-such-film.mp4"), "{output:#?}");
+    assert!(!output.stderr.contains("--set"), "{output:#?}");
     // The server's stderr is that of the example: that it has ended is why the output did.
 }
 

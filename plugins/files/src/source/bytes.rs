@@ -23,7 +23,8 @@ impl Source {
     pub fn open(path: &str) -> Result<Source> {
         let refuse = |cause: &dyn Display| {
             Error::new(format_args!(
-                "\"{path}\" cannot be read: {cause}; correct its path, which is relative to the graph file, and in --set to where the program runs"
+                "\"{path}\" cannot be read: {cause}; correct its path, which in a graph file is relative to that, and else \
+                 to where the program runs"
             ))
         };
         let file = File::open(path).map_err(|e| refuse(&e))?;
