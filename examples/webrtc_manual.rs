@@ -48,9 +48,10 @@ struct Args {
     /// The film: an MP4 with H.264 and AAC in it.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sample.mp4"))]
     file: PathBuf,
-    /// The STUN server; one that does not answer costs at most 5 s.
+    /// The STUN server; one that does not answer costs at most 3 s.
     #[arg(
         long,
+        value_parser = stun::url,
         default_value = "stun:stun.l.google.com:19302",
         value_name = "URL"
     )]
@@ -93,14 +94,16 @@ async fn run(args: &Args) -> Result<bool, Failure> {
     let aac = tokio::task::spawn_blocking(|| levada::load_crate(aac.as_ref())).await??;
     let server = Process::start().await?;
     let mut stun = Stun::find(&args.stun).await;
-    let config = WebRtcConfig {
-        ice_servers: stun.servers(),
-        // For the test that what is lost is told.
-        loss: Loss::from_env()?,
-        ..WebRtcConfig::default()
+    // For the test that what is lost is told.
+    let loss = Loss::from_env()?;
+    let manager = |stun: &Stun| {
+        WebRtcManager::new(WebRtcConfig {
+            ice_servers: stun.servers(),
+            loss: loss.clone(),
+            ..WebRtcConfig::default()
+        })
     };
-    let offerer = WebRtcManager::new(config.clone())?;
-    let answerer = WebRtcManager::new(config)?;
+    let offerer = manager(&stun)?;
 
     let (progress, mut progressed) = watch::channel(());
     let pictures = Arc::new(Record::new(of_picture, &progress));
@@ -124,16 +127,21 @@ async fn run(args: &Args) -> Result<bool, Failure> {
         .node("sound-end", PipelineNode::new("null"))
         .link("in.video -> pictures-back -> pictures-end")
         .link("in.audio -> sound-back -> sound-end");
+
+    // The echo waits for the connection; the film begins when it is up.
+    offerer.prepare(&call).await?;
+    offerer.create_offer().await?;
+    let offer = stun.gathered(&offerer).await?;
+    // The other side comes after that: a server that does not answer is waited for once.
+    let answerer = manager(&stun)?;
     let echo = Pipeline::new([
         answerer.create_source_node(),
         TransformNode::new(Some),
         answerer.create_sink_node(),
     ]);
 
-    // The echo waits for the connection; the film begins when it is up.
-    offerer.prepare(&call).await?;
     answerer.start(&echo).await?;
-    connect(&offerer, &answerer, &server, &mut stun).await?;
+    connect(&offerer, offer, &answerer, &server, &mut stun).await?;
     offerer.start(&call).await?;
     while timeout(QUIET, progressed.changed())
         .await
@@ -183,6 +191,7 @@ fn converted(call: &Pipeline) -> Result<String, Failure> {
 /// Exchanges the descriptions by way of the server, and waits until both sides are connected.
 async fn connect(
     offerer: &WebRtcManager,
+    offer: String,
     answerer: &WebRtcManager,
     server: &Process,
     stun: &mut Stun,
@@ -190,8 +199,6 @@ async fn connect(
     // The answerer is in its room before the offer comes.
     let url = server.socket_url();
     let mut link = signal::connect(&url, None, ConnectOptions::default()).await?;
-    offerer.create_offer().await?;
-    let offer = stun.gathered(offerer).await?;
     let answering = async {
         let sdp = match link.rx.recv().await {
             Some(Message::Offer { sdp }) => sdp,

@@ -22,11 +22,15 @@ const LIMIT: Duration = Duration::from_secs(300);
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let silent = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let stun = format!("stun:{}", silent.local_addr().expect("an address"));
+    run_with_stun(&stun, arguments, environment)
+}
+
+fn run_with_stun(stun: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(example("webrtc_manual"));
     command
         .current_dir(root())
         .env_remove("RUST_LOG")
-        .args(["--stun", &stun])
+        .args(["--stun", stun])
         .args(arguments)
         .envs(environment.iter().copied());
     Program::start("webrtc_manual", command).wait(LIMIT)
@@ -56,7 +60,7 @@ fn a_film_goes_through_a_connection_made_by_hand_and_comes_back_unchanged() {
     for words in [
         "aac-decoder",
         "opus-encoder",
-        "no answer",
+        "no answer, which took ",
         "http://127.0.0.1:",
     ] {
         assert!(output.stdout.contains(words), "{words}: {output:#?}");
@@ -90,6 +94,18 @@ fn a_film_that_is_not_there_is_a_failure_and_leaves_no_server_behind() {
     assert!(output.stderr.contains("no-such-film.mp4"), "{output:#?}");
     assert!(!output.stderr.contains("--set"), "{output:#?}");
     // The server's stderr is that of the example: that it has ended is why the output did.
+}
+
+#[test]
+fn a_stun_server_that_is_no_url_is_wrong_usage() {
+    for wrong in ["foo", "stun:", "https://example.org"] {
+        let output = run_with_stun(wrong, &[], &[]);
+        assert_eq!(output.status.code(), Some(2), "{wrong}: {output:#?}");
+        assert!(
+            output.stderr.contains("stun:stun.example.org:3478"),
+            "{output:#?}"
+        );
+    }
 }
 
 #[test]
