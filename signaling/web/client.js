@@ -361,7 +361,9 @@ async function showFigures() {
   let lost = 0;
   for (const item of stats.values()) {
     if (item.type === "candidate-pair" && item.nominated && item.currentRoundTripTime !== undefined) {
-      element("figure-rtt").textContent = `${(item.currentRoundTripTime * 1000).toFixed(1)} ms`;
+      // Chromium counts whole milliseconds: its nought is less than one.
+      const ms = item.currentRoundTripTime * 1000;
+      element("figure-rtt").textContent = ms < 1 ? "< 1 ms" : `${ms.toFixed(1)} ms`;
     } else if (item.type === "inbound-rtp" && item.kind === "video") {
       seen.frames += item.framesDecoded ?? 0;
       lost += item.packetsLost ?? 0;
