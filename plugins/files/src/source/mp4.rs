@@ -7,10 +7,11 @@
 mod coded;
 mod fragments;
 mod length;
+mod tables;
 mod track;
 
 use levada_plugin::prelude::*;
-use shiguredo_mp4::{BoxHeader, Decode, boxes::MoovBox};
+use shiguredo_mp4::{BoxHeader, BoxType, Decode, ErrorKind, boxes::MoovBox};
 
 use super::{Demuxer, MAX_OTHERS, Unit, bytes::Source, of_port};
 use coded::not_played;
@@ -44,7 +45,12 @@ impl Movie {
             .map_err(|cause| source.error(at, format_args!("the movie box is damaged: {cause}")))?;
         drop(bytes);
         if moov.mvex_box.is_some() {
-            return Ok(Box::new(Fragments::open(source, &moov, wanted)));
+            return Ok(Box::new(Fragments::open(
+                source,
+                &moov,
+                at + len as u64,
+                wanted,
+            )));
         }
         let (mut tracks, mut others): (Vec<Track>, Vec<_>) = (vec![], vec![]);
         let movie_scale = moov.mvhd_box.timescale;
@@ -76,38 +82,60 @@ impl Movie {
 fn find_moov(source: &mut Source) -> Result<(u64, usize)> {
     let mut at = 0;
     for _ in 0..MAX_BOXES {
-        let left = source.len().saturating_sub(at);
-        if left < BoxHeader::MIN_SIZE as u64 {
+        let Some(found) = Place::read(source, at)? else {
             return Err(source.error(
                 at,
                 "the file ends without a movie box; it was cut off, or is being written still",
             ));
-        }
-        let mut header = [0; BoxHeader::MAX_SIZE];
-        let header = &mut header[..left.min(BoxHeader::MAX_SIZE as u64) as usize];
-        source.read(at, header)?;
-        let (header, header_len) = BoxHeader::decode(header)
-            .map_err(|cause| source.error(at, format_args!("no box begins here: {cause}")))?;
-        let len = match header.box_size.get() {
-            // Up to the end of the file.
-            0 => left,
-            len if len < header_len as u64 => {
-                return Err(source.error(
-                    at,
-                    format_args!("a box claims {len} bytes, less than its header"),
-                ));
-            }
-            len => len,
         };
-        if header.box_type == MoovBox::TYPE {
-            return Ok((at, source.check(at, len, MAX_MOOV, "the movie box")?));
+        if found.kind == MoovBox::TYPE {
+            return Ok((
+                at,
+                source.check(at, found.end - at, MAX_MOOV, "the movie box")?,
+            ));
         }
-        at = at.saturating_add(len);
+        at = found.end;
     }
     Err(source.error(
         at,
         format_args!("more than {MAX_BOXES} boxes come before a movie box"),
     ))
+}
+
+/// Where a box lies, by its header; its end may lie behind that of the file.
+struct Place {
+    kind: BoxType,
+    content: u64,
+    end: u64,
+}
+
+impl Place {
+    /// Reads the header that lies at a place; `None` when the file ends before that does.
+    fn read(source: &mut Source, at: u64) -> Result<Option<Place>> {
+        let left = source.len().saturating_sub(at);
+        let mut header = [0; BoxHeader::MAX_SIZE];
+        let header = &mut header[..left.min(BoxHeader::MAX_SIZE as u64) as usize];
+        if left < BoxHeader::MIN_SIZE as u64 {
+            return Ok(None);
+        }
+        source.read(at, header)?;
+        let (header, len) = match BoxHeader::decode(header) {
+            Ok(read) => read,
+            Err(cause) if cause.kind == ErrorKind::InsufficientBuffer => return Ok(None),
+            Err(cause) => {
+                return Err(source.error(at, format_args!("no box begins here: {cause}")));
+            }
+        };
+        let end = match header.box_size.get() {
+            0 => source.len(),
+            size => at.saturating_add(size),
+        };
+        Ok(Some(Place {
+            kind: header.box_type,
+            content: at + len as u64,
+            end,
+        }))
+    }
 }
 
 impl Demuxer for Movie {

@@ -191,6 +191,66 @@ fn fragments_of_others_are_played_too() -> Result {
 }
 
 #[test]
+fn fragments_whose_data_lies_at_absolute_offsets_are_played() -> Result {
+    // As ffmpeg writes them unless it is told otherwise.
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/absolute.mp4");
+    let fragmented = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fragmented.mp4");
+    let (out, was) = (
+        fast(path, &[], usize::MAX)?,
+        fast(fragmented, &[], usize::MAX)?,
+    );
+    let (audio, video) = (of(AUDIO, &out), of(VIDEO, &out));
+    assert_eq!((audio.len(), video.len()), (20, 10));
+    for (is, was) in video.iter().zip(of(VIDEO, &was)) {
+        assert_eq!((is.pts(), is.payload()), (was.pts(), was.payload()));
+    }
+    let later = fast(path, &[("start", Value::Float(0.3))], usize::MAX)?;
+    assert_eq!(of(VIDEO, &later).len(), 5);
+    Ok(())
+}
+
+#[test]
+fn fragments_that_are_cut_off_anywhere_are_played_up_to_there() -> Result {
+    let places = {
+        let mut places = vec![];
+        boxes(FRAGMENTED, 0..FRAGMENTED.len(), &mut places);
+        places.retain(|at| [*b"moof", *b"mdat", *b"mfra"].contains(kind(FRAGMENTED, *at)));
+        places
+    };
+    assert_eq!(places.len(), 5);
+    let mut played = vec![];
+    for at in &places {
+        // In a header, and behind it.
+        for cut in [*at, at + 1, at + 7, at + 9] {
+            played.push(survive(&FRAGMENTED[..cut])?);
+        }
+    }
+    assert!(played.is_sorted() && played[0] == 0, "{played:?}");
+    assert_eq!(played.last(), Some(&survive(FRAGMENTED)?));
+    // A box that is passed over, whole and not.
+    let behind = [FRAGMENTED, b"\0\0\0\x10free12345678"].concat();
+    for cut in 0..16 {
+        assert_eq!(
+            survive(&behind[..behind.len() - cut])?,
+            survive(FRAGMENTED)?
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn damage_in_a_fragment_is_told_with_its_place() {
+    let at = FRAGMENTED.windows(4).rposition(|w| w == b"traf");
+    let at = at.expect("there is one");
+    let moof = FRAGMENTED[..at].windows(4).rposition(|w| w == b"moof");
+    let mut bytes = FRAGMENTED.to_vec();
+    bytes[at - 1] ^= 1;
+    let told = survive(&bytes).expect_err("it is damaged").to_string();
+    let place = format!("at byte {}: the tables", moof.expect("it is there") - 4);
+    assert!(told.contains(&place), "{told}");
+}
+
+#[test]
 fn how_far_it_is_is_told_of_files_that_know_their_length() -> Result {
     let fragmented = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fragmented.mp4");
     for (path, start, length) in [
@@ -278,6 +338,10 @@ fn boxes(bytes: &[u8], range: Range<usize>, found: &mut Vec<usize>) {
         }
         at = end;
     }
+}
+
+fn kind(bytes: &[u8], at: usize) -> &[u8; 4] {
+    bytes[at + 4..].first_chunk().expect("4 bytes")
 }
 
 #[test]

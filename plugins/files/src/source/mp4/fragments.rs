@@ -1,39 +1,39 @@
 //! [`Fragments`]: MP4 whose tables stand in front of each stretch of media (ISO/IEC 14496-12, 8.8).
 //!
-//! One fragment is in memory at a time, of at most [`MAX_FRAGMENT`] bytes. A file that was cut off in a fragment, as by a
-//! crash while it was written, ends with the one before, and a line in the log says so. Fragments order their samples
+//! The tables of one fragment are read at a time, of at most [`MAX_TABLE`] bytes, and its media where they say it lies. A file
+//! that was cut off in a fragment or elsewhere, as by a crash while it was written, ends with the fragment before, and a line in
+//! the log says so. Fragments order their samples
 //! without regard to edit lists, so what the tables say of a few samples is read ahead to put tracks in the order of decoding.
 
 use std::collections::VecDeque;
 
 use levada_plugin::prelude::*;
-use shiguredo_mp4::{
-    boxes::{MoovBox, SampleEntry},
-    demux::{DemuxError, Fmp4FileDemuxer, Input},
-};
+use shiguredo_mp4::boxes::{MoofBox, MoovBox, SampleEntry};
 use tracing::warn;
 
 use super::{
     super::{AUDIO, Demuxer, MAX_OTHERS, Unit, VIDEO, bytes::Source, of_port},
+    Place,
     coded::{Coded, edit_of, formats_of, not_played, ns_of, port_of},
     length,
+    tables::{Known, Listed, MAX_TABLE, list},
 };
 
-/// The largest fragment, in bytes.
-const MAX_FRAGMENT: u64 = 64 << 20;
-
-/// Samples of a track that are read ahead, at most.
+/// Samples of a track that are read ahead before the next fragment is, at most.
 const MAX_AHEAD: usize = 4096;
 
 /// A file that is open, and where it stands.
 pub(super) struct Fragments {
     source: Source,
-    demuxer: Fmp4FileDemuxer,
     tracks: Vec<Track>,
     /// Tracks that are not played, by port, and what they hold.
     others: Vec<(usize, String)>,
-    bytes: Vec<u8>,
-    /// Whether the demuxer has no more.
+    /// All tracks, as fragments know them.
+    known: Vec<Known>,
+    /// Where the movie box ends, and the next box begins.
+    first: u64,
+    at: u64,
+    /// Whether there are no more fragments.
     is_over: bool,
     /// The time in the movie that is time 0, in ns.
     origin: i64,
@@ -48,36 +48,64 @@ struct Track {
     scale: i128,
     /// The media time that is time 0, in units, and a pause in front, in ns.
     edit: (i128, i64),
-    /// How long a sample lasts, in units, unless its fragment says.
-    usual_lasts: u32,
     /// How long the first packet of sound lasts, in units.
     first_lasts: Option<u32>,
-    /// What its samples hold, by the descriptions in the movie box.
-    formats: Vec<Format>,
+    /// What its samples hold, and the number of the description that `coded` follows.
+    entries: Vec<SampleEntry>,
+    entry: Option<usize>,
     coded: Coded,
     ahead: VecDeque<Sample>,
 }
 
-/// What the tables say of a sample.
+/// A sample that is to be played.
 struct Sample {
-    track: usize,
     at: u64,
     len: u64,
     pts: i64,
     dts: i64,
     end: i64,
     key: bool,
-    /// The description, where it is another one from here on.
-    entry: Option<Box<SampleEntry>>,
+    /// The number of its description.
+    entry: usize,
+}
+
+impl Track {
+    fn sample(&mut self, listed: &Listed) -> Sample {
+        // A packet of sound decodes to its full length, even where its writer shortened the last one.
+        let full = if self.port == AUDIO {
+            *self.first_lasts.get_or_insert(listed.lasts)
+        } else {
+            0
+        };
+        let lasts = i128::from(listed.lasts.max(full));
+        let ns = |units: i128| ns_of(units, self.scale, self.edit);
+        let dts = i128::from(listed.time);
+        let pts = dts + i128::from(listed.shift);
+        Sample {
+            at: listed.at,
+            len: listed.len,
+            pts: ns(pts),
+            dts: ns(dts),
+            end: ns(pts + lasts),
+            key: self.port == AUDIO || listed.key,
+            entry: listed.entry,
+        }
+    }
 }
 
 impl Fragments {
-    /// Takes a file over whose movie box says that fragments follow.
-    pub fn open(source: Source, moov: &MoovBox, wanted: [bool; 2]) -> Fragments {
+    /// Takes a file over whose movie box says that fragments follow, and ends at `first`.
+    pub fn open(source: Source, moov: &MoovBox, first: u64, wanted: [bool; 2]) -> Fragments {
         let (mut tracks, mut others): (Vec<Track>, Vec<_>) = (vec![], vec![]);
+        let mut known = vec![];
         for trak in &moov.trak_boxes {
             let entries = &trak.mdia_box.minf_box.stbl_box.stsd_box.entries;
             let id = trak.tkhd_box.track_id;
+            let said = moov.mvex_box.iter().flat_map(|mvex| &mvex.trex_boxes);
+            known.push(Known::new(
+                id,
+                said.into_iter().find(|trex| trex.track_id == id),
+            ));
             let Some(port) = entries.first().and_then(port_of) else {
                 warn!(
                     track = id,
@@ -90,120 +118,87 @@ impl Fragments {
             };
             if wanted[port] && tracks.iter().all(|t| t.port != port) {
                 let movie_scale = i128::from(moov.mvhd_box.timescale.get());
-                let defaults = moov.mvex_box.iter().flat_map(|mvex| &mvex.trex_boxes);
-                let mut defaults = defaults.filter(|trex| trex.track_id == id);
                 tracks.push(Track {
-                    usual_lasts: defaults.next().map_or(0, |t| t.default_sample_duration),
                     id,
                     port,
                     scale: trak.mdia_box.mdhd_box.timescale.get().into(),
                     edit: edit_of(trak.edts_box.as_ref(), movie_scale, id),
                     first_lasts: None,
-                    formats: formats_of(entries, port),
-                    ahead: VecDeque::new(),
+                    entries: entries.clone(),
+                    entry: None,
                     coded: Coded::new(port, id),
+                    ahead: VecDeque::new(),
                 });
             }
         }
         Fragments {
             source,
-            demuxer: Fmp4FileDemuxer::new(),
             tracks,
             others,
-            bytes: vec![],
+            known,
+            first,
+            at: first,
             is_over: false,
             origin: 0,
             first_picture: i64::MIN,
         }
     }
 
-    /// Gives the demuxer what it asks for; `false` when the file ends before.
-    fn feed(&mut self) -> Result<bool> {
-        let Some(wanted) = self.demuxer.required_input() else {
-            return Ok(true);
-        };
-        let at = wanted.position;
-        let left = self.source.len().saturating_sub(at);
-        let len = wanted.size.map_or(left, |size| size as u64);
-        // A header is asked for whole, and may be the file's last and shorter.
-        if len > left && len > 64 {
-            if self.demuxer.tracks().is_ok() {
-                warn!(
-                    at,
-                    "the file ends within a fragment; it was cut off, or is being written still"
-                );
+    /// Reads the tables of the next fragment; `false` when there is none.
+    fn read_fragment(&mut self) -> Result<bool> {
+        while self.at < self.source.len() {
+            let at = self.at;
+            let Some(place) = self.whole(at)? else {
+                return Ok(false);
+            };
+            self.at = place.end;
+            if place.kind != MoofBox::TYPE {
+                continue;
+            }
+            let len = place.end.saturating_sub(place.content);
+            let len = self
+                .source
+                .check(place.content, len, MAX_TABLE, "a fragment's table")?;
+            // The media follows.
+            if self.whole(place.end)?.is_none() {
                 return Ok(false);
             }
-            self.source.check(at, len, MAX_FRAGMENT, "a box")?;
+            let mut bytes = vec![0; len];
+            self.source.read(place.content, &mut bytes)?;
+            let listed = list(&bytes, at, &mut self.known).ok_or_else(|| {
+                self.source.error(
+                    at,
+                    "the tables of the fragment are damaged, or list too many samples",
+                )
+            })?;
+            for sample in listed {
+                let id = self.known[sample.track].id;
+                if let Some(track) = self.tracks.iter_mut().find(|track| track.id == id) {
+                    let sample = track.sample(&sample);
+                    track.ahead.push_back(sample);
+                }
+            }
+            return Ok(true);
         }
-        let len = self
-            .source
-            .check(at, len.min(left), MAX_FRAGMENT, "a fragment")?;
-        self.bytes.resize(len, 0);
-        self.source.read(at, &mut self.bytes)?;
-        self.demuxer.handle_input(Input {
-            position: at,
-            data: &self.bytes,
-        });
-        Ok(true)
+        Ok(false)
     }
 
-    /// The next sample of a track that is wanted, in the file's own order.
-    fn sample(&mut self) -> Result<Option<Sample>> {
-        loop {
-            let at = self
-                .demuxer
-                .required_input()
-                .map_or(0, |wanted| wanted.position);
-            let sample = match self.demuxer.next_sample() {
-                Ok(Some(sample)) => sample,
-                Ok(None) => return Ok(None),
-                Err(DemuxError::InputRequired(_)) => {
-                    if !self.feed()? {
-                        return Ok(None);
-                    }
-                    continue;
-                }
-                Err(cause) => {
-                    return Err(self
-                        .source
-                        .error(at, format_args!("the fragment is damaged: {cause}")));
-                }
-            };
-            let Some(index) = self
-                .tracks
-                .iter()
-                .position(|t| t.id == sample.track.track_id)
-            else {
-                continue;
-            };
-            let track = &mut self.tracks[index];
-            // A packet of sound decodes to its full length, even where its writer shortened the last one.
-            let full = if track.port == AUDIO {
-                *track.first_lasts.get_or_insert(sample.duration)
-            } else {
-                0
-            };
-            let lasts = i128::from(sample.duration.max(full));
-            let ns = |units: i128| ns_of(units, track.scale, track.edit);
-            let dts = i128::from(sample.timestamp);
-            let pts = dts + i128::from(sample.composition_time_offset.unwrap_or(0));
-            return Ok(Some(Sample {
-                track: index,
-                at: sample.data_offset,
-                len: sample.data_size as u64,
-                pts: ns(pts),
-                dts: ns(dts),
-                end: ns(pts + lasts),
-                key: track.port == AUDIO || sample.keyframe,
-                entry: sample.sample_entry.cloned().map(Box::new),
-            }));
+    /// The box at a place; `None` when the file ends within it.
+    fn whole(&mut self, at: u64) -> Result<Option<Place>> {
+        let place = Place::read(&mut self.source, at)?;
+        let place = place.filter(|place| place.end <= self.source.len());
+        if place.is_none() {
+            warn!(
+                at,
+                "the file ends within a fragment; it was cut off, or is being written still"
+            );
         }
+        Ok(place)
     }
 
     fn rewind(&mut self) {
-        self.demuxer = Fmp4FileDemuxer::new();
-        self.is_over = false;
+        (self.at, self.is_over) = (self.first, false);
+        self.known.iter_mut().for_each(|known| known.ends = 0);
         self.tracks.iter_mut().for_each(|track| track.ahead.clear());
     }
 
@@ -212,13 +207,7 @@ impl Fragments {
         let lacks = |tracks: &[Track]| tracks.iter().any(|t| t.ahead.is_empty());
         let is_full = |tracks: &[Track]| tracks.iter().any(|t| t.ahead.len() >= MAX_AHEAD);
         while !self.is_over && lacks(&self.tracks) && !is_full(&self.tracks) {
-            match self.sample()? {
-                Some(sample) => {
-                    let track = &mut self.tracks[sample.track];
-                    track.ahead.push_back(sample);
-                }
-                None => self.is_over = true,
-            }
+            self.is_over = !self.read_fragment()?;
         }
         Ok(())
     }
@@ -227,12 +216,15 @@ impl Fragments {
     fn find_key(&mut self, at_ns: i64) -> Result<Option<i64>> {
         self.rewind();
         let mut found = None;
-        while let Some(sample) = self.sample()? {
-            if self.tracks[sample.track].port == VIDEO && sample.key {
-                if found.is_some() && sample.pts > at_ns {
-                    break;
+        while self.read_fragment()? {
+            for track in &mut self.tracks {
+                let is_video = track.port == VIDEO;
+                for sample in track.ahead.drain(..).filter(|s| is_video && s.key) {
+                    if found.is_some() && sample.pts > at_ns {
+                        return Ok(found);
+                    }
+                    found = Some(sample.pts);
                 }
-                found = Some(sample.pts);
             }
         }
         Ok(found)
@@ -246,20 +238,18 @@ impl Demuxer for Fragments {
 
     fn formats(&self, port: usize) -> Vec<Format> {
         let track = self.tracks.iter().find(|track| track.port == port);
-        track.map_or(vec![], |track| track.formats.clone())
+        track.map_or(vec![], |track| formats_of(&track.entries, port))
     }
 
     fn length(&mut self) -> Option<i64> {
-        let of = |tracks: &[Track], id| tracks.iter().position(|track| track.id == id);
-        let tracks = &self.tracks;
-        let ends = length::ends(&mut self.source, |id| {
-            of(tracks, id).map_or(0, |track| tracks[track].usual_lasts)
+        length::ends(&mut self.source, self.first, &mut self.known);
+        let ends = self.known.iter().filter_map(|known| {
+            let track = self.tracks.iter().find(|track| track.id == known.id)?;
+            Some(ns_of(known.ends.into(), track.scale, track.edit))
         });
-        let ends = ends.iter().filter_map(|(id, end)| {
-            let track = &tracks[of(tracks, *id)?];
-            Some(ns_of(i128::from(*end), track.scale, track.edit))
-        });
-        Some(ends.max()?.saturating_sub(self.origin))
+        let length = ends.max()?.saturating_sub(self.origin);
+        self.rewind();
+        Some(length).filter(|length| *length > 0)
     }
 
     fn not_played(&self, port: usize) -> Vec<String> {
@@ -286,9 +276,14 @@ impl Demuxer for Fragments {
             else {
                 return Ok(None);
             };
-            if let Some(entry) = &sample.entry {
-                let described = track.coded.describe(entry, host);
+            if track.entry != Some(sample.entry) {
+                let described = track.entries.get(sample.entry);
+                let described = described.map_or_else(
+                    || Err(Error::new("a sample is of no description")),
+                    |entry| track.coded.describe(entry, host),
+                );
                 described.map_err(|cause| self.source.error(sample.at, cause))?;
+                track.entry = Some(sample.entry);
             }
             let from = if track.port == AUDIO {
                 self.origin
