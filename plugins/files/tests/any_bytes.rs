@@ -22,7 +22,7 @@ proptest! {
 
     #[test]
     fn heads_with_anything_behind_them_end(
-        which in 0_usize..13,
+        which in 0_usize..14,
         keep in 4_usize..400,
         tail in prop::collection::vec(any::<u8>(), 0..600),
     ) {

@@ -45,12 +45,8 @@ impl Movie {
             .map_err(|cause| source.error(at, format_args!("the movie box is damaged: {cause}")))?;
         drop(bytes);
         if moov.mvex_box.is_some() {
-            return Ok(Box::new(Fragments::open(
-                source,
-                &moov,
-                at + len as u64,
-                wanted,
-            )));
+            let place = at..at + len as u64;
+            return Ok(Box::new(Fragments::open(source, moov, place, wanted)?));
         }
         let (mut tracks, mut others): (Vec<Track>, Vec<_>) = (vec![], vec![]);
         let movie_scale = moov.mvhd_box.timescale;

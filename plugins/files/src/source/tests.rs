@@ -210,6 +210,24 @@ fn fragments_whose_data_lies_at_absolute_offsets_are_played() -> Result {
 }
 
 #[test]
+fn samples_in_front_of_the_first_fragment_are_played_before_it() -> Result {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/begun.mp4");
+    let out = fast(path, &[], usize::MAX)?;
+    let (audio, video) = (of(AUDIO, &out), of(VIDEO, &out));
+    let times: Vec<i64> = video.iter().map(|f| f.pts() / MS).collect();
+    assert_eq!(times, (0..10).map(|n| n * 40).collect::<Vec<i64>>());
+    assert_eq!(audio.len(), 20);
+    assert!(out.is_sorted_by_key(|(_, f)| f.pts()));
+    for (start, left) in [(0.1, 10), (0.3, 5)] {
+        let later = fast(path, &[("start", Value::Float(start))], usize::MAX)?;
+        assert_eq!(of(VIDEO, &later).len(), left);
+    }
+    let looped = fast(path, &[("loop", Value::Bool(true))], 300)?;
+    assert_eq!(of(VIDEO, &looped)[95].payload(), video[5].payload());
+    Ok(())
+}
+
+#[test]
 fn fragments_that_are_cut_off_anywhere_are_played_up_to_there() -> Result {
     let places = {
         let mut places = vec![];

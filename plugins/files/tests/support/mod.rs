@@ -18,6 +18,8 @@ pub const CLIP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/samp
 pub const REORDERED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reordered.mp4");
 /// As ffmpeg wrote it, in fragments of 200 ms.
 pub const FRAGMENTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fragmented.mp4");
+/// The first part in the movie box, and the data of the second at an absolute offset.
+pub const BEGUN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/begun.mp4");
 /// Opus.
 pub const OGG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tone.ogg");
 /// VP8, ten pictures of 64x64.
@@ -151,6 +153,7 @@ pub fn files() -> Vec<(&'static str, Vec<u8>)> {
     let mut files = vec![
         ("whole.mp4", fs::read(CLIP).expect("it is there")),
         ("fragmented.mp4", fs::read(FRAGMENTED).expect("it is there")),
+        ("begun.mp4", fs::read(BEGUN).expect("it is there")),
         ("pattern.ivf", fs::read(IVF).expect("it is there")),
         ("tone.ogg", fs::read(OGG).expect("it is there")),
         ("clip.h264", annex_b),

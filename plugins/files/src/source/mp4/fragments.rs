@@ -2,13 +2,16 @@
 //!
 //! The tables of one fragment are read at a time, of at most [`MAX_TABLE`] bytes, and its media where they say it lies. A file
 //! that was cut off in a fragment or elsewhere, as by a crash while it was written, ends with the fragment before, and a line in
-//! the log says so. Fragments order their samples
+//! the log says so. Samples that the movie box itself lists come before the fragments. Fragments order their samples
 //! without regard to edit lists, so what the tables say of a few samples is read ahead to put tracks in the order of decoding.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, num::NonZeroU32, ops::Range};
 
 use levada_plugin::prelude::*;
-use shiguredo_mp4::boxes::{MoofBox, MoovBox, SampleEntry};
+use shiguredo_mp4::{
+    aux::SampleTableAccessor,
+    boxes::{MoofBox, MoovBox, SampleEntry, StblBox},
+};
 use tracing::warn;
 
 use super::{
@@ -50,8 +53,10 @@ struct Track {
     edit: (i128, i64),
     /// How long the first packet of sound lasts, in units.
     first_lasts: Option<u32>,
-    /// What its samples hold, and the number of the description that `coded` follows.
-    entries: Vec<SampleEntry>,
+    /// Its samples in front of the first fragment, and the number of the next one, from 1 on.
+    table: SampleTableAccessor<StblBox>,
+    next: u32,
+    /// The number of the description that `coded` follows.
     entry: Option<usize>,
     coded: Coded,
     ahead: VecDeque<Sample>,
@@ -70,6 +75,42 @@ struct Sample {
 }
 
 impl Track {
+    /// What its samples hold, by its descriptions.
+    fn entries(&self) -> &[SampleEntry] {
+        &self.table.stbl_box().stsd_box.entries
+    }
+
+    /// Takes the next sample in front of the first fragment; `false` when there is none.
+    fn read_table(&mut self) -> bool {
+        let sample = NonZeroU32::new(self.next).and_then(|next| self.table.get_sample(next));
+        let Some(sample) = sample else {
+            return false;
+        };
+        let listed = Listed {
+            track: 0,
+            at: sample.data_offset(),
+            len: sample.data_size().into(),
+            time: sample.timestamp(),
+            shift: sample.composition_time_offset().unwrap_or(0),
+            lasts: sample.duration(),
+            key: sample.is_sync_sample(),
+            entry: sample.chunk().sample_entry_index(),
+        };
+        self.next = self.next.saturating_add(1);
+        let sample = self.sample(&listed);
+        self.ahead.push_back(sample);
+        true
+    }
+
+    /// Where those samples end, in units.
+    fn table_ends(&self) -> u64 {
+        let last = NonZeroU32::new(self.table.sample_count());
+        let last = last.and_then(|last| self.table.get_sample(last));
+        last.map_or(0, |last| {
+            last.timestamp().saturating_add(last.duration().into())
+        })
+    }
+
     fn sample(&mut self, listed: &Listed) -> Sample {
         // A packet of sound decodes to its full length, even where its writer shortened the last one.
         let full = if self.port == AUDIO {
@@ -94,11 +135,19 @@ impl Track {
 }
 
 impl Fragments {
-    /// Takes a file over whose movie box says that fragments follow, and ends at `first`.
-    pub fn open(source: Source, moov: &MoovBox, first: u64, wanted: [bool; 2]) -> Fragments {
+    /// Takes a file over whose movie box lies there and says that fragments follow.
+    ///
+    /// # Errors
+    /// When the tables of a track in it contradict each other.
+    pub fn open(
+        source: Source,
+        moov: MoovBox,
+        place: Range<u64>,
+        wanted: [bool; 2],
+    ) -> Result<Fragments> {
         let (mut tracks, mut others): (Vec<Track>, Vec<_>) = (vec![], vec![]);
         let mut known = vec![];
-        for trak in &moov.trak_boxes {
+        for trak in moov.trak_boxes {
             let entries = &trak.mdia_box.minf_box.stbl_box.stsd_box.entries;
             let id = trak.tkhd_box.track_id;
             let said = moov.mvex_box.iter().flat_map(|mvex| &mvex.trex_boxes);
@@ -112,36 +161,54 @@ impl Fragments {
                     "a track of a kind that is not played is left out"
                 );
                 if others.len() < MAX_OTHERS {
-                    others.extend(not_played(trak));
+                    others.extend(not_played(&trak));
                 }
                 continue;
             };
             if wanted[port] && tracks.iter().all(|t| t.port != port) {
                 let movie_scale = i128::from(moov.mvhd_box.timescale.get());
+                let table = SampleTableAccessor::new(trak.mdia_box.minf_box.stbl_box);
+                let table = table.map_err(|cause| {
+                    source.error(
+                        place.start,
+                        format_args!("track {id} in the movie box: {cause}"),
+                    )
+                })?;
                 tracks.push(Track {
                     id,
                     port,
                     scale: trak.mdia_box.mdhd_box.timescale.get().into(),
                     edit: edit_of(trak.edts_box.as_ref(), movie_scale, id),
                     first_lasts: None,
-                    entries: entries.clone(),
+                    table,
+                    next: 1,
                     entry: None,
                     coded: Coded::new(port, id),
                     ahead: VecDeque::new(),
                 });
             }
         }
-        Fragments {
+        Ok(Fragments {
             source,
             tracks,
             others,
             known,
-            first,
-            at: first,
+            first: place.end,
+            at: place.end,
             is_over: false,
             origin: 0,
             first_picture: i64::MIN,
+        })
+    }
+
+    /// Reads the next sample of each track in front of the first fragment, or then the tables of the next one; `false` when there
+    /// is none.
+    fn read_some(&mut self) -> Result<bool> {
+        let mut is_read = false;
+        for track in &mut self.tracks {
+            is_read |= track.read_table();
         }
+        Ok(is_read || self.read_fragment()?)
     }
 
     /// Reads the tables of the next fragment; `false` when there is none.
@@ -199,7 +266,14 @@ impl Fragments {
     fn rewind(&mut self) {
         (self.at, self.is_over) = (self.first, false);
         self.known.iter_mut().for_each(|known| known.ends = 0);
-        self.tracks.iter_mut().for_each(|track| track.ahead.clear());
+        for track in &mut self.tracks {
+            track.ahead.clear();
+            track.next = 1;
+            let known = self.known.iter_mut().find(|known| known.id == track.id);
+            if let Some(known) = known {
+                known.ends = track.table_ends();
+            }
+        }
     }
 
     /// Reads ahead until each track has a sample, the file ends, or one track has far more than another.
@@ -207,7 +281,7 @@ impl Fragments {
         let lacks = |tracks: &[Track]| tracks.iter().any(|t| t.ahead.is_empty());
         let is_full = |tracks: &[Track]| tracks.iter().any(|t| t.ahead.len() >= MAX_AHEAD);
         while !self.is_over && lacks(&self.tracks) && !is_full(&self.tracks) {
-            self.is_over = !self.read_fragment()?;
+            self.is_over = !self.read_some()?;
         }
         Ok(())
     }
@@ -216,7 +290,7 @@ impl Fragments {
     fn find_key(&mut self, at_ns: i64) -> Result<Option<i64>> {
         self.rewind();
         let mut found = None;
-        while self.read_fragment()? {
+        while self.read_some()? {
             for track in &mut self.tracks {
                 let is_video = track.port == VIDEO;
                 for sample in track.ahead.drain(..).filter(|s| is_video && s.key) {
@@ -238,7 +312,7 @@ impl Demuxer for Fragments {
 
     fn formats(&self, port: usize) -> Vec<Format> {
         let track = self.tracks.iter().find(|track| track.port == port);
-        track.map_or(vec![], |track| formats_of(&track.entries, port))
+        track.map_or(vec![], |track| formats_of(track.entries(), port))
     }
 
     fn length(&mut self) -> Option<i64> {
@@ -277,7 +351,7 @@ impl Demuxer for Fragments {
                 return Ok(None);
             };
             if track.entry != Some(sample.entry) {
-                let described = track.entries.get(sample.entry);
+                let described = track.table.stbl_box().stsd_box.entries.get(sample.entry);
                 let described = described.map_or_else(
                     || Err(Error::new("a sample is of no description")),
                     |entry| track.coded.describe(entry, host),
