@@ -210,6 +210,24 @@ fn fragments_whose_data_lies_at_absolute_offsets_are_played() -> Result {
 }
 
 #[test]
+fn a_first_packet_that_was_stretched_stretches_no_other() -> Result {
+    // The sound's table of durations says: 188 of 1024, and one that is shorter.
+    let mut bytes = fs::read(CLIP)?;
+    let table = [188, 1024, 1, 0_u32].map(u32::to_be_bytes).concat();
+    let at = bytes.windows(12).position(|w| w == &table[..12]);
+    let at = at.expect("it is there");
+    let stretched = [1, 3000, 188, 1024_u32].map(u32::to_be_bytes).concat();
+    bytes[at..at + 16].copy_from_slice(&stretched);
+    let file = tempfile::NamedTempFile::new()?;
+    fs::write(file.path(), &bytes)?;
+    let out = fast(&file.path().to_string_lossy(), &[], usize::MAX)?;
+    let audio = of(AUDIO, &out);
+    assert_eq!(audio.len(), 188);
+    assert!(audio.iter().all(|packet| packet.duration_us() == 21_333));
+    Ok(())
+}
+
+#[test]
 fn samples_in_front_of_the_first_fragment_are_played_before_it() -> Result {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/begun.mp4");
     let out = fast(path, &[], usize::MAX)?;

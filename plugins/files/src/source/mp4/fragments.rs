@@ -51,8 +51,10 @@ struct Track {
     scale: i128,
     /// The media time that is time 0, in units, and a pause in front, in ns.
     edit: (i128, i64),
-    /// How long the first packet of sound lasts, in units.
-    first_lasts: Option<u32>,
+    /// How many samples were seen, up to two, and how long the second one lasts, in units: writers stretch the first packet of
+    /// sound up to where that of the pictures begins.
+    seen: u32,
+    usual_lasts: u32,
     /// Its samples in front of the first fragment, and the number of the next one, from 1 on.
     table: SampleTableAccessor<StblBox>,
     next: u32,
@@ -113,8 +115,11 @@ impl Track {
 
     fn sample(&mut self, listed: &Listed) -> Sample {
         // A packet of sound decodes to its full length, even where its writer shortened the last one.
-        let full = if self.port == AUDIO {
-            *self.first_lasts.get_or_insert(listed.lasts)
+        if self.seen < 2 {
+            (self.seen, self.usual_lasts) = (self.seen + 1, listed.lasts);
+        }
+        let full = if self.port == AUDIO && self.seen == 2 {
+            self.usual_lasts
         } else {
             0
         };
@@ -179,7 +184,8 @@ impl Fragments {
                     port,
                     scale: trak.mdia_box.mdhd_box.timescale.get().into(),
                     edit: edit_of(trak.edts_box.as_ref(), movie_scale, id),
-                    first_lasts: None,
+                    seen: 0,
+                    usual_lasts: 0,
                     table,
                     next: 1,
                     entry: None,

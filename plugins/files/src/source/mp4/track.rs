@@ -28,8 +28,8 @@ pub(super) struct Track {
     next: u32,
     /// The time in the movie that is to be time 0, in ns.
     origin: i64,
-    /// How long the first sample lasts, in units.
-    first_lasts: u32,
+    /// How long the second sample lasts, in units: writers stretch the first packet of sound up to where pictures begin.
+    usual_lasts: u32,
     /// The number of the description that `coded` follows.
     entry: Option<usize>,
     coded: Coded,
@@ -55,13 +55,12 @@ impl Track {
         };
         let edit = edit_of(trak.edts_box.as_ref(), i128::from(movie_scale.get()), id);
         let table = SampleTableAccessor::new(stbl)?;
-        let first_lasts = table
-            .get_sample(NonZeroU32::MIN)
-            .map_or(0, |s| s.duration());
+        let second = table.get_sample(NonZeroU32::MIN.saturating_add(1));
+        let usual_lasts = second.map_or(0, |s| s.duration());
         Ok(Some(Track {
             port,
             table,
-            first_lasts,
+            usual_lasts,
             scale,
             edit,
             next: 1,
@@ -152,7 +151,7 @@ impl Track {
         let pts = dts + i128::from(sample.composition_time_offset().unwrap_or(0));
         // Writers shorten the last packet of sound to where it should end, but it decodes to its full length.
         let full = if self.port == AUDIO {
-            self.first_lasts
+            self.usual_lasts
         } else {
             0
         };
