@@ -20,6 +20,8 @@ mod pcm;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_of_matroska;
+#[cfg(test)]
 mod tests_of_others;
 mod wav;
 mod y4m;

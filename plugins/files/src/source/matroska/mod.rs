@@ -241,21 +241,27 @@ impl Matroska {
         }
         let count = block.frames.len() as i64;
         let each = lasts.map(|lasts| lasts / count).or(track.lasts);
-        for (n, (at, len)) in (0..).zip(block.frames) {
+        let mut pts = time.saturating_sub(track.delay);
+        for (at, len) in block.frames {
             if len as u64 > MAX_UNIT || len == 0 {
                 continue;
             }
-            let pts = time
-                .saturating_sub(track.delay)
-                .saturating_add(each.unwrap_or(0).saturating_mul(n));
-            playing.order.push(pts);
+            // Only the first of laced frames has a time; the others follow it.
+            let lasts = match each {
+                None if count > 1 => track.lasts_at(&mut self.source, at, len)?,
+                each => each,
+            };
+            if track.is_reordered() {
+                playing.order.push(pts);
+            }
             playing.ahead.push_back(Place {
                 at,
                 len,
                 pts,
                 key: block.key || track.port == AUDIO,
-                lasts: each,
+                lasts,
             });
+            pts = pts.saturating_add(lasts.unwrap_or(0));
         }
         Ok(true)
     }
@@ -319,7 +325,19 @@ impl Playing {
             }
             Some(place) => place.pts,
         };
-        self.ready = self.ahead.pop_front().map(|place| (place, dts));
+        let Some(mut place) = self.ahead.pop_front() else {
+            return;
+        };
+        if let Some((len, lasts)) = self.track.first_block(place.len) {
+            self.ahead.push_front(Place {
+                at: place.at + len as u64,
+                len: place.len - len,
+                pts: place.pts.saturating_add(lasts),
+                ..place
+            });
+            place.len = len;
+        }
+        self.ready = Some((place, dts));
     }
 
     /// How long a unit lasts.

@@ -192,7 +192,13 @@ impl Track {
                 Coding::AsItIs,
                 said.or(of_samples(1024)),
             ),
-            "A_MPEG/L3" => (audio("mp3"), Coding::AsItIs, said.or(of_samples(1152))),
+            // Of MPEG-2's lower rates a frame has half as many samples.
+            "A_MPEG/L3" => {
+                let samples = if rate < 32_000 { 576 } else { 1152 };
+                (audio("mp3"), Coding::AsItIs, said.or(of_samples(samples)))
+            }
+            // Blocks are parted, so each would have to begin with what was taken away.
+            "A_PCM/INT/LIT" | "A_PCM/FLOAT/IEEE" if !entry.prefix.is_empty() => return None,
             "A_PCM/INT/LIT" => (audio("f32"), Coding::Pcm(Pcm::whole(entry.bits)?), None),
             "A_PCM/FLOAT/IEEE" => (audio("f32"), Coding::Pcm(Pcm::float(entry.bits)?), None),
             _ => return None,
@@ -274,6 +280,48 @@ impl Track {
         }
     }
 
+    /// How long a unit lasts by what lies at its place, ns.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn lasts_at(&self, source: &mut Source, at: u64, len: usize) -> Result<Option<i64>> {
+        match &self.coding {
+            Coding::Opus => {
+                let mut head = self.prefix.clone();
+                head.resize(self.prefix.len() + len.min(2), 0);
+                source.read(at, &mut head[self.prefix.len()..])?;
+                Ok(self.lasts_by(&head))
+            }
+            Coding::Pcm(pcm) => {
+                let moments = len / pcm.bytes / self.channels() as usize;
+                Ok(Some(self.samples_ns(moments)))
+            }
+            _ => Ok(self.lasts),
+        }
+    }
+
+    /// Where samples are cut that last longer than a block of 20 ms: after how many bytes, and ns.
+    pub fn first_block(&self, len: usize) -> Option<(usize, i64)> {
+        let Coding::Pcm(pcm) = &self.coding else {
+            return None;
+        };
+        let moments = (self.rate() / 50).max(1) as usize;
+        let bytes = moments * pcm.bytes * self.channels() as usize;
+        (bytes < len).then(|| (bytes, self.samples_ns(moments)))
+    }
+
+    fn rate(&self) -> u32 {
+        match self.format.media {
+            Media::Audio { rate, .. } => rate.max(1),
+            _ => 1,
+        }
+    }
+
+    /// How long so many samples of each channel last, ns.
+    fn samples_ns(&self, moments: usize) -> i64 {
+        (moments as i128 * 1_000_000_000 / i128::from(self.rate())) as i64
+    }
+
     /// How long a unit lasts by what it holds, ns.
     pub fn lasts_by(&self, unit: &[u8]) -> Option<i64> {
         match &self.coding {
@@ -282,11 +330,8 @@ impl Track {
                 Some(i64::from(samples) * 1_000_000_000 / i64::from(opus::RATE))
             }
             Coding::Pcm(_) => {
-                let Media::Audio { rate, .. } = self.format.media else {
-                    return None;
-                };
                 let moments = unit.len() / size_of::<f32>() / self.channels() as usize;
-                Some((moments as i128 * 1_000_000_000 / i128::from(rate.max(1))) as i64)
+                Some(self.samples_ns(moments))
             }
             _ => self.lasts,
         }

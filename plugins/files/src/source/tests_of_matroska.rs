@@ -1,0 +1,113 @@
+//! Matroska, as bytes made here.
+
+use std::io::Write;
+
+use levada_plugin::{
+    harness::{Harness, Value},
+    prelude::*,
+};
+
+use super::FileSource;
+
+const MS: i64 = 1_000_000;
+const SOUND: u64 = 1;
+
+fn element(id: &[u8], content: &[u8]) -> Vec<u8> {
+    let mut size = (content.len() as u64).to_be_bytes();
+    size[0] = 1;
+    [id, &size, content].concat()
+}
+
+/// A file with one track, of this entry's elements, and these blocks behind their numbers of tracks.
+fn file(entry: &[Vec<u8>], blocks: &[Vec<u8>]) -> Vec<u8> {
+    let entry = [element(&[0xd7], &[1]), entry.concat()].concat();
+    let tracks = element(&[0x16, 0x54, 0xae, 0x6b], &element(&[0xae], &entry));
+    let block = |block: &Vec<u8>| element(&[0xa3], &[&[0x81][..], block].concat());
+    let blocks: Vec<u8> = blocks.iter().flat_map(block).collect();
+    let cluster = [element(&[0xe7], &[0]), blocks].concat();
+    let cluster = element(&[0x1f, 0x43, 0xb6, 0x75], &cluster);
+    let segment = element(&[0x18, 0x53, 0x80, 0x67], &[tracks, cluster].concat());
+    [element(&[0x1a, 0x45, 0xdf, 0xa3], &[]), segment].concat()
+}
+
+fn sound(codec: &str, rate: f64, bits: u8) -> Vec<Vec<u8>> {
+    let audio = [
+        element(&[0xb5], &rate.to_be_bytes()),
+        element(&[0x62, 0x64], &[bits]),
+    ];
+    vec![
+        element(&[0x83], &[2]),
+        element(&[0x86], codec.as_bytes()),
+        element(&[0xe1], &audio.concat()),
+    ]
+}
+
+/// A block's time, its marks, and what it holds.
+fn block(ms: u16, marks: u8, content: &[u8]) -> Vec<u8> {
+    [&ms.to_be_bytes()[..], &[marks], content].concat()
+}
+
+fn play(bytes: &[u8], ports: u64, start: f64) -> Result<Vec<Frame>> {
+    let mut file = tempfile::NamedTempFile::new()?;
+    file.write_all(bytes)?;
+    // A param's text is static; a test's few are left to the process.
+    let path: &'static str = file.path().to_string_lossy().into_owned().leak();
+    let params = [
+        ("path", Value::Text(path)),
+        ("pace", Value::Text("fast")),
+        ("start", Value::Float(start)),
+    ];
+    let mut node = Harness::<FileSource>::with_linked_ports(&params, ports)?;
+    let mut out = vec![];
+    loop {
+        let ticked = node.tick(0)?;
+        if ticked.is_empty() {
+            return Ok(out);
+        }
+        out.extend(ticked.into_iter().map(|(_, frame)| frame));
+    }
+}
+
+#[test]
+fn laced_packets_follow_each_other() -> Result {
+    // Four packets of 20 ms in a block, of one length, and of two lengths.
+    let equal = [3, 0xfc, 1, 0xfc, 2, 0xfc, 3, 0xfc, 4];
+    let unequal = [3, 3, 2, 2, 0xfc, 1, 1, 0xfc, 2, 0xfc, 3, 0xfc, 4];
+    let bytes = file(
+        &sound("A_OPUS", 48_000.0, 16),
+        &[block(0, 0x84, &equal), block(80, 0x82, &unequal)],
+    );
+    let out = play(&bytes, SOUND, 0.0)?;
+    let times: Vec<i64> = out.iter().map(|f| f.pts() / MS).collect();
+    assert_eq!(times, (0..8).map(|n| n * 20).collect::<Vec<i64>>());
+    assert!(out.iter().all(|f| f.duration_us() == 20_000));
+    // MPEG-2 has 576 samples in a frame.
+    let bytes = file(
+        &sound("A_MPEG/L3", 24_000.0, 0),
+        &[block(0, 0x84, &[1, 7, 7]), block(48, 0x80, &[7])],
+    );
+    let out = play(&bytes, SOUND, 0.0)?;
+    let times: Vec<i64> = out.iter().map(|f| f.pts() / MS).collect();
+    assert_eq!(times, [0, 24, 48]);
+    assert!(out.iter().all(|f| f.duration_us() == 24_000));
+    Ok(())
+}
+
+#[test]
+fn samples_are_cut_into_blocks_of_20_ms() -> Result {
+    let samples: Vec<u8> = (0..4096_u32).map(|n| (n % 251) as u8).collect();
+    let bytes = file(
+        &sound("A_PCM/INT/LIT", 8_000.0, 8),
+        &[block(0, 0x80, &samples), block(512, 0x80, &samples[..100])],
+    );
+    let out = play(&bytes, SOUND, 0.0)?;
+    // 25 whole ones, one that is shorter, and the second block.
+    assert_eq!(out.len(), 27);
+    for (n, block) in (0..).zip(&out[..25]) {
+        assert_eq!((block.pts(), block.duration_us()), (n * 20 * MS, 20_000));
+        assert_eq!(block.payload().len(), 160 * 4);
+    }
+    assert_eq!((out[25].pts(), out[25].payload().len()), (500 * MS, 96 * 4));
+    assert_eq!(out[26].pts(), 512 * MS);
+    Ok(())
+}
