@@ -7,6 +7,7 @@
 //! *Pace.* One unit is read ahead. With `pace = "real"` it waits for its decoding time on the host's clock; with `"fast"` it
 //! goes at once. Either way a tick, and with it the file, waits until the links have room.
 
+mod aac;
 mod annexb;
 mod bytes;
 mod h264;

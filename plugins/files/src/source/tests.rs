@@ -482,3 +482,21 @@ fn a_file_says_what_each_port_will_carry() -> Result {
     );
     Ok(())
 }
+
+#[test]
+fn the_rate_and_channels_of_aac_are_those_of_its_configuration() -> Result {
+    // 96 kHz do not fit into the box, and its two channels mean nothing.
+    let mut bytes = fs::read(CLIP)?;
+    let at = bytes.windows(4).position(|w| w == b"mp4a");
+    let at = at.expect("it is there");
+    bytes[at + 20..at + 22].copy_from_slice(&[0, 2]);
+    bytes[at + 28..at + 32].fill(0);
+    let config = bytes.windows(3).position(|w| w == [0x11, 0x88, 0x56]);
+    let config = config.expect("it is there");
+    bytes[config..config + 2].copy_from_slice(&[0x10, 0x08]);
+    let file = tempfile::NamedTempFile::new()?;
+    fs::write(file.path(), &bytes)?;
+    let said = offers(&file.path().to_string_lossy(), AUDIO)?;
+    assert_eq!(said.as_deref(), Some("audio/aac;rate=96000;channels=1"));
+    Ok(())
+}

@@ -7,7 +7,7 @@ use shiguredo_mp4::{
 };
 use tracing::warn;
 
-use super::super::{AUDIO, MAX_UNIT, VIDEO, bytes::Source, h264::Avc};
+use super::super::{AUDIO, MAX_UNIT, VIDEO, aac, bytes::Source, h264::Avc};
 
 const NS: i128 = 1_000_000_000;
 
@@ -170,10 +170,16 @@ fn format_of(entry: &SampleEntry) -> Option<(Format, Option<Avc>)> {
                 .map(|info| info.payload.clone());
             match codec.object_type_indication {
                 // MPEG-4 audio, and MPEG-2's three kinds of AAC.
-                0x40 | 0x66..=0x68 => (
-                    Format::audio("aac", rate, channels).with_config(config?),
-                    None,
-                ),
+                0x40 | 0x66..=0x68 => {
+                    // The box has no room for rates above 65,535 Hz, and two channels are written whatever there are.
+                    let config = config?;
+                    let said = aac::rate_and_channels(&config);
+                    let (rate, channels) = (said.0.unwrap_or(rate), said.1.unwrap_or(channels));
+                    (
+                        Format::audio("aac", rate, channels).with_config(config),
+                        None,
+                    )
+                }
                 // MPEG-2 and MPEG-1 audio, whose frames say which layer they are.
                 0x69 | 0x6b => (Format::audio("mp3", rate, channels), None),
                 _ => return None,
