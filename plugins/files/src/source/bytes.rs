@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Display,
-    fs::File,
+    fs::{self, File},
     io::{Read, Seek, SeekFrom},
 };
 
@@ -27,11 +27,12 @@ impl Source {
                  to where the program runs"
             ))
         };
-        let file = File::open(path).map_err(|e| refuse(&e))?;
-        let about = file.metadata().map_err(|e| refuse(&e))?;
-        if !about.is_file() {
+        // To open a pipe would wait for its other end.
+        if !fs::metadata(path).map_err(|e| refuse(&e))?.is_file() {
             return Err(refuse(&"it is no regular file"));
         }
+        let file = File::open(path).map_err(|e| refuse(&e))?;
+        let about = file.metadata().map_err(|e| refuse(&e))?;
         Ok(Source {
             path: path.to_owned(),
             file,

@@ -328,12 +328,19 @@ fn what_cannot_be_played_is_refused_with_a_remedy() -> Result {
     let folder = tempfile::tempdir()?;
     let text = folder.path().join("notes.txt");
     fs::write(&text, "these are no moving pictures")?;
+    // Opened, it would wait for a writer.
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    if !made.is_ok_and(|status| status.success()) {
+        fs::create_dir(&pipe)?;
+    }
     for (path, says) in [
         ("nowhere.mp4", "cannot be read"),
         (
             folder.path().to_str().unwrap_or_default(),
             "no regular file",
         ),
+        (pipe.to_str().unwrap_or_default(), "no regular file"),
         (text.to_str().unwrap_or_default(), "ffmpeg -i"),
     ] {
         let refused = open(path, &[]).err().map(|e| e.to_string());
