@@ -21,6 +21,8 @@ pub(super) struct Ivf {
     at: u64,
     /// The time where playing began, in units.
     origin: u64,
+    /// How long the last frame lasted that another one followed, in units.
+    lasted: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -103,6 +105,7 @@ impl Ivf {
             first,
             at: first,
             origin: 0,
+            lasted: 1,
         })
     }
 
@@ -112,11 +115,20 @@ impl Ivf {
         ns.clamp(i64::MIN.into(), i64::MAX.into()) as i64
     }
 
-    /// The frame whose header lies at a place; `None` at the end.
-    fn look(&mut self, at: u64) -> Result<Option<Place>> {
-        if at >= self.source.len() {
-            return Ok(None);
+    /// The next frame whose header lies at a place or behind it; `None` at the end. Empty ones stand for pictures that the encoder
+    /// left out, and are passed over.
+    fn look(&mut self, mut at: u64) -> Result<Option<Place>> {
+        while at < self.source.len() {
+            let place = self.look_at(at)?;
+            if place.len > 0 {
+                return Ok(Some(place));
+            }
+            at = place.at;
         }
+        Ok(None)
+    }
+
+    fn look_at(&mut self, at: u64) -> Result<Place> {
         self.source
             .check(at, FRAME_HEADER, FRAME_HEADER, "a frame's header")?;
         let mut head = [0; FRAME_HEADER as usize];
@@ -129,11 +141,11 @@ impl Ivf {
         let len = self
             .source
             .check(at + FRAME_HEADER, len.into(), MAX_UNIT, "a frame")?;
-        Ok(Some(Place {
+        Ok(Place {
             at: at + FRAME_HEADER,
             len,
             time,
-        }))
+        })
     }
 
     fn is_key(&mut self, place: &Place) -> Result<bool> {
@@ -165,7 +177,7 @@ impl Demuxer for Ivf {
                 break;
             }
             if origin.is_none() || self.is_key(&place)? {
-                (begin, origin) = (at, Some(place.time));
+                (begin, origin) = (place.at - FRAME_HEADER, Some(place.time));
             }
             if at_ns <= 0 {
                 break;
@@ -183,10 +195,14 @@ impl Demuxer for Ivf {
         let mut payload = host.loan(place.len)?;
         self.source.read(place.at, payload.as_mut_slice())?;
         self.at = place.at + place.len as u64;
-        // The last one lasts for one unit of time.
-        let next = self
-            .look(self.at)?
-            .map_or(place.time.saturating_add(1), |next| next.time);
+        // The last one lasts as long as the one before.
+        let next = match self.look(self.at)? {
+            Some(next) => {
+                self.lasted = next.time.saturating_sub(place.time).max(1);
+                next.time
+            }
+            None => place.time.saturating_add(self.lasted),
+        };
         let pts = self.ns(place.time);
         let format = Format::video(self.codec.name(), self.width, self.height);
         Ok(Some(Unit {

@@ -154,6 +154,41 @@ fn ivf_gives_pictures_at_their_times_and_begins_at_keyframes() -> Result {
     Ok(())
 }
 
+/// Pictures of a byte each, but where there are no bytes, in VP8 with times in ms.
+fn ivf(pictures: &[(u64, &[u8])]) -> Vec<u8> {
+    let mut file = IVF[..32].to_vec();
+    file[16..24].copy_from_slice(&[0xe8, 3, 0, 0, 1, 0, 0, 0]);
+    for (ms, picture) in pictures {
+        file.extend((picture.len() as u32).to_le_bytes());
+        file.extend(ms.to_le_bytes());
+        file.extend(*picture);
+    }
+    file
+}
+
+#[test]
+fn the_last_picture_of_ivf_lasts_as_long_as_the_one_before() -> Result {
+    let file = ivf(&[(0, &[0]), (40, &[1]), (80, &[1])]);
+    let (_, out) = play(&file, &[("loop", Value::Bool(true))])?;
+    assert!(out.iter().all(|picture| picture.duration_us() == 40_000));
+    for (n, picture) in (0..).zip(&out) {
+        assert_eq!(picture.pts(), n * 40 * MS);
+    }
+    Ok(())
+}
+
+#[test]
+fn pictures_that_were_left_out_of_ivf_are_no_keyframes() -> Result {
+    let file = ivf(&[(0, &[0]), (40, &[]), (80, &[1]), (120, &[])]);
+    let (_, out) = play(&file, &[])?;
+    let told: Vec<_> = out
+        .iter()
+        .map(|f| (f.pts() / MS, f.duration_us() / 1000, f.has(flags::KEYFRAME)))
+        .collect();
+    assert_eq!(told, [(0, 80, true), (80, 80, false)]);
+    Ok(())
+}
+
 #[test]
 fn y4m_gives_pictures_of_odd_sizes_too() -> Result {
     let (node, out) = play(&y4m(9), &[])?;
