@@ -8,6 +8,8 @@ use levada_plugin::{Format, Host, Loan, Result};
 use shiguredo_mp4::boxes::AvccBox;
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
+/// NAL units in front of a picture's first slice, at most.
+const MAX_HEADS: usize = 64;
 
 /// How a track's NAL units are framed.
 pub(super) struct Avc {
@@ -43,6 +45,32 @@ impl Avc {
         let sets = avcc.sps_list.iter().chain(&avcc.pps_list);
         let avc = Avc::new(usize::from(avcc.length_size_minus_one.get()) + 1, sets);
         (h264(profile, constraints, level, width, height), avc)
+    }
+
+    /// Whether a unit of `len` bytes is an IDR picture, the only one that every decoder can begin with: some cannot at a recovery
+    /// point, which containers mark as well. `read` reads what lies at a place in it.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub fn is_idr(&self, len: u64, mut read: impl FnMut(u64, &mut [u8]) -> Result) -> Result<bool> {
+        let (mut at, mut head) = (0_u64, [0; 5]);
+        let head = &mut head[..=self.length_bytes];
+        for _ in 0..MAX_HEADS {
+            if at.saturating_add(head.len() as u64) > len {
+                break;
+            }
+            read(at, head)?;
+            let (length, nal) = head.split_at(self.length_bytes);
+            // The first slice tells; what is said of the picture comes before.
+            if let kind @ 1..=5 = nal[0] & 0x1f {
+                return Ok(kind == 5);
+            }
+            let length = length
+                .iter()
+                .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+            at += self.length_bytes as u64 + length;
+        }
+        Ok(false)
     }
 
     /// Reads a unit of `len` bytes and makes it Annex B, behind the parameter sets when it is a keyframe.

@@ -158,9 +158,9 @@ impl Demuxer for Movie {
         let mut origin = at_ns;
         for (index, track) in self.tracks.iter_mut().enumerate() {
             if index == 0 && at_ns > 0 {
-                origin = track.seek_key(at_ns);
+                origin = track.seek_key(at_ns, &mut self.source)?;
             }
-            track.begin(origin);
+            track.begin(origin, &mut self.source)?;
         }
         Ok(())
     }

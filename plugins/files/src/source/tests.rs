@@ -150,6 +150,28 @@ fn playing_begins_at_the_keyframe_before_the_start() -> Result {
 }
 
 #[test]
+fn playing_begins_at_a_picture_that_every_decoder_can_begin_with() -> Result {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("open.mp4");
+    let path = path.to_str().unwrap_or_default();
+    let fragmented = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fragmented.mp4");
+    for (whole, key, start) in [(CLIP, 60, 2.9), (fragmented, 5, 0.3)] {
+        // The second keyframe becomes one that only begins at a recovery point.
+        let video = of(VIDEO, &fast(whole, &[], usize::MAX)?);
+        let unit = video[key].payload();
+        let idr = unit.windows(5).position(|w| w == [0, 0, 0, 1, 0x65]);
+        let slice = &unit[idr.expect("it is one") + 4..];
+        let mut bytes = fs::read(whole)?;
+        let at = bytes.windows(slice.len()).position(|w| w == slice);
+        bytes[at.expect("it is there")] = 0x61;
+        fs::write(path, &bytes)?;
+        let out = fast(path, &[("start", Value::Float(start))], usize::MAX)?;
+        assert_eq!(of(VIDEO, &out).len(), video.len(), "{whole}");
+    }
+    Ok(())
+}
+
+#[test]
 fn reordered_pictures_say_when_to_decode_them() -> Result {
     let out = fast(REORDERED, &[], usize::MAX)?;
     let (audio, video) = (of(AUDIO, &out), of(VIDEO, &out));

@@ -11,6 +11,7 @@ use super::FileSource;
 
 const MS: i64 = 1_000_000;
 const SOUND: u64 = 1;
+const PICTURES: u64 = 2;
 
 fn element(id: &[u8], content: &[u8]) -> Vec<u8> {
     let mut size = (content.len() as u64).to_be_bytes();
@@ -109,5 +110,38 @@ fn samples_are_cut_into_blocks_of_20_ms() -> Result {
     }
     assert_eq!((out[25].pts(), out[25].payload().len()), (500 * MS, 96 * 4));
     assert_eq!(out[26].pts(), 512 * MS);
+    Ok(())
+}
+
+#[test]
+fn playing_begins_at_a_picture_that_every_decoder_can_begin_with() -> Result {
+    // Lengths of 4 bytes, no parameter sets.
+    let avcc = [1, 0x42, 0xc0, 0x15, 0xff, 0xe0, 0];
+    let entry = [
+        element(&[0x83], &[1]),
+        element(&[0x86], b"V_MPEG4/ISO/AVC"),
+        element(&[0x63, 0xa2], &avcc),
+        element(
+            &[0xe0],
+            &[element(&[0xb0], &[16]), element(&[0xba], &[16])].concat(),
+        ),
+    ];
+    let unit = |nal: u8| [0, 0, 0, 2, 0x06, 1, 0, 0, 0, 2, nal, 7];
+    let bytes = file(
+        &entry,
+        &[
+            block(0, 0x80, &unit(0x65)),
+            block(40, 0, &unit(0x41)),
+            block(80, 0x80, &unit(0x65)),
+            block(120, 0, &unit(0x41)),
+            // A recovery point.
+            block(160, 0x80, &unit(0x61)),
+            block(200, 0, &unit(0x41)),
+        ],
+    );
+    for (start, left) in [(0.0, 6), (0.05, 6), (0.1, 4), (0.17, 4), (9.0, 4)] {
+        let out = play(&bytes, PICTURES, start)?;
+        assert_eq!((out.len(), out[0].pts()), (left, 0), "from {start}");
+    }
     Ok(())
 }

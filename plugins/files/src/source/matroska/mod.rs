@@ -286,26 +286,26 @@ impl Matroska {
     /// The last picture at or before `at_ns` with which decoding can begin: its time, its block, and the cluster in front of its
     /// own.
     fn find_key(&mut self, at_ns: i64) -> Result<Option<(i64, u64, u64)>> {
-        let Some(number) = self
-            .tracks
-            .iter()
-            .find(|t| t.track.port == VIDEO)
-            .map(|t| t.track.number)
-        else {
+        let Some(video) = self.tracks.iter().find(|t| t.track.port == VIDEO) else {
             return Ok(None);
         };
+        let track = &video.track;
         let mut walk = Walk::new(self.first, self.end, self.is_open);
         let (mut found, mut clusters) = (None, (self.first, self.first));
         while let Some(block) = walk.next(&mut self.source)? {
             if block.cluster != clusters.1 {
                 clusters = (clusters.1, block.cluster);
             }
-            if block.track == number && block.key {
+            if block.track == track.number && block.key {
                 let pts = self.ns(block.time.into());
                 if found.is_some() && pts > at_ns {
                     break;
                 }
-                found = Some((pts, block.from, clusters.0));
+                // Where nothing else is, it is the file's first.
+                let (at, len) = block.frames.first().copied().unwrap_or((block.from, 0));
+                if found.is_none() || track.begins(&mut self.source, at, len)? {
+                    found = Some((pts, block.from, clusters.0));
+                }
             }
         }
         Ok(found)

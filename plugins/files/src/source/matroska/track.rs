@@ -227,6 +227,19 @@ impl Track {
         matches!(self.coding, Coding::Avc(_))
     }
 
+    /// Whether decoding can begin with a unit that a block marks so.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn begins(&self, source: &mut Source, at: u64, len: usize) -> Result<bool> {
+        match &self.coding {
+            Coding::Avc(avc) if self.prefix.is_empty() => {
+                avc.is_idr(len as u64, |from, room| source.read(at + from, room))
+            }
+            _ => Ok(true),
+        }
+    }
+
     /// Reads a unit.
     ///
     /// # Errors

@@ -123,6 +123,20 @@ pub(super) fn not_played(trak: &TrakBox) -> Option<(usize, String)> {
     Some((port, format!("track {id} holds {what}")))
 }
 
+/// Whether decoding can begin with a sample of a description that the tables mark so.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn begins(entry: &SampleEntry, source: &mut Source, at: u64, len: u64) -> Result<bool> {
+    match entry {
+        SampleEntry::Avc1(avc1) => {
+            let (_, avc) = Avc::described(&avc1.avcc_box, 0, 0);
+            avc.is_idr(len, |from, room| source.read(at.saturating_add(from), room))
+        }
+        _ => Ok(true),
+    }
+}
+
 /// The formats that descriptions of samples of a port are about.
 pub(super) fn formats_of(entries: &[SampleEntry], port: usize) -> Vec<Format> {
     let of_port = entries.iter().filter(|entry| port_of(entry) == Some(port));

@@ -17,7 +17,7 @@ use tracing::warn;
 use super::{
     super::{AUDIO, Demuxer, MAX_OTHERS, Unit, VIDEO, bytes::Source, of_port},
     Place,
-    coded::{Coded, edit_of, formats_of, not_played, ns_of, port_of},
+    coded::{Coded, begins, edit_of, formats_of, not_played, ns_of, port_of},
     length,
     tables::{Known, Listed, MAX_TABLE, list},
 };
@@ -299,11 +299,20 @@ impl Fragments {
         while self.read_some()? {
             for track in &mut self.tracks {
                 let is_video = track.port == VIDEO;
+                let entries = &track.table.stbl_box().stsd_box.entries;
                 for sample in track.ahead.drain(..).filter(|s| is_video && s.key) {
                     if found.is_some() && sample.pts > at_ns {
                         return Ok(found);
                     }
-                    found = Some(sample.pts);
+                    // Where nothing else is, it is the file's first.
+                    let is_first = found.is_none();
+                    if is_first
+                        || entries.get(sample.entry).map_or(Ok(true), |entry| {
+                            begins(entry, &mut self.source, sample.at, sample.len)
+                        })?
+                    {
+                        found = Some(sample.pts);
+                    }
                 }
             }
         }

@@ -11,7 +11,7 @@ use tracing::warn;
 
 use super::{
     super::{AUDIO, Unit, bytes::Source},
-    coded::{Coded, edit_of, formats_of, ns_of, port_of},
+    coded::{Coded, begins, edit_of, formats_of, ns_of, port_of},
 };
 
 const NS: i128 = 1_000_000_000;
@@ -95,32 +95,46 @@ impl Track {
     }
 
     /// The last sample from which decoding can begin whose time is at or before `at_ns`; the first if there is none.
-    fn key_before(&self, at_ns: i64) -> u32 {
+    fn key_before(&self, at_ns: i64, source: &mut Source) -> Result<u32> {
         let units = (i128::from(at_ns) - i128::from(self.edit.1)) * self.scale / NS + self.edit.0;
         let units = u64::try_from(units.max(0)).unwrap_or(u64::MAX);
         // Beyond the end, the last one.
         let last = || self.sample(self.table.sample_count());
         let sample = self.table.get_sample_by_timestamp(units).or_else(last);
-        sample
-            .and_then(|s| s.sync_sample())
-            .map_or(1, |s| s.index().get())
+        let mut key = sample.and_then(|s| s.sync_sample());
+        while let Some(sample) = key {
+            let (entry, number) = (sample.chunk().sample_entry(), sample.index().get());
+            let (at, len) = (sample.data_offset(), u64::from(sample.data_size()));
+            if number == 1 || begins(entry, source, at, len)? {
+                return Ok(number);
+            }
+            key = self.sample(number - 1).and_then(|s| s.sync_sample());
+        }
+        Ok(1)
     }
 
     /// The time of that sample, in the movie's time.
-    pub fn seek_key(&self, at_ns: i64) -> i64 {
-        let sample = self.sample(self.key_before(at_ns));
-        sample.map_or(0, |sample| self.pts(&sample))
+    ///
+    /// # Errors
+    /// When samples cannot be read.
+    pub fn seek_key(&self, at_ns: i64, source: &mut Source) -> Result<i64> {
+        let sample = self.sample(self.key_before(at_ns, source)?);
+        Ok(sample.map_or(0, |sample| self.pts(&sample)))
     }
 
     /// Goes to where decoding has to begin for `origin`, which becomes time 0.
-    pub fn begin(&mut self, origin: i64) {
+    ///
+    /// # Errors
+    /// When samples cannot be read.
+    pub fn begin(&mut self, origin: i64, source: &mut Source) -> Result {
         self.origin = origin;
-        self.next = self.key_before(origin);
+        self.next = self.key_before(origin, source)?;
         if self.port == AUDIO {
             // Sound that begins before would overlap with the end of the pass before.
             let begins_before = |s: Sample| self.pts(&s) < origin;
             self.next += u32::from(self.sample(self.next).is_some_and(begins_before));
         }
+        Ok(())
     }
 
     /// How much there is from where playing began up to the end of the last sample, in ns.
