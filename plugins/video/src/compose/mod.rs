@@ -1,8 +1,12 @@
 //! `compose`: puts the pictures of several inputs side by side, or in a grid.
 //!
 //! The node keeps one picture, the canvas. What comes in at an input is scaled into its cell there at once; each frame of
-//! the input that sets the pace lets out a copy of the canvas. So a picture is scaled once however often it is shown,
-//! and an input that stands still costs nothing.
+//! the input that sets the pace ([`pace`]) lets out a copy of the canvas. So a picture is scaled once however often it is
+//! shown, and an input that stands still costs nothing.
+
+mod pace;
+#[cfg(test)]
+mod tests;
 
 use levada_plugin::{
     picture::{I420, I420Mut, Sizes, i420_bytes},
@@ -10,11 +14,10 @@ use levada_plugin::{
 };
 
 use crate::scale::{Filter, Scaler};
+use pace::Pace;
 
 const INPUTS: usize = 9;
 const OUT: usize = INPUTS;
-/// How long the input that sets the pace may be silent before others do.
-const PATIENCE_NS: i64 = 200_000_000;
 /// Black in limited range.
 const BLACK: [u8; 3] = [16, 128, 128];
 
@@ -22,11 +25,12 @@ const BLACK: [u8; 3] = [16, 128, 128];
 ///
 /// **Inputs** `in1` to `in9`: `video/i420`, any size, one stream each; at least one is linked. **Outputs** `out`: `video/i420`
 /// of one size, at the pace and times of the linked input with the highest number, which sees the others as they were
-/// last; where it is silent for 200 ms, the others set the pace until it comes again. **Params** `width`, `height` of what
-/// comes out; `columns` of the grid, 0 for as many as make it about square (two pictures stand side by side). Cells are
-/// filled row by row in the order of the inputs; a picture keeps its shape and stands in the middle of its cell, on
-/// black; that of an input that has ended goes. With `sync = "pts"` on the node pictures of one time meet. **Example**
-/// `links = ["browser.video -> both.in1", "mirror -> both.in2", "both -> screen.video"]` with
+/// last; where it has ended, or is silent for 200 ms, the next one sets the pace until it comes again. Times never go back:
+/// those of an input that takes over are moved where they do not go on from what came before. **Params** `width`, `height`
+/// of what comes out; `columns` of the grid, 0 for as many as make it about square (two pictures
+/// stand side by side). Cells are filled row by row in the order of the inputs; a picture keeps its shape and stands in the
+/// middle of its cell, on black; that of an input that has ended goes. With `sync = "pts"` on the node pictures of one time
+/// meet. **Example** `links = ["browser.video -> both.in1", "mirror -> both.in2", "both -> screen.video"]` with
 /// `both = { type = "compose", params = { width = 1280, height = 360 } }`.
 pub struct Compose {
     size: (u32, u32),
@@ -37,8 +41,7 @@ pub struct Compose {
     scaled: Vec<u8>,
     out_format: u32,
     out_stream: u16,
-    /// The `pts` of what went out last, and when.
-    last: Option<(i64, i64)>,
+    pace: Pace,
 }
 
 /// Where an input's pictures stand.
@@ -51,7 +54,6 @@ struct Cell {
     sizes: Sizes,
     /// The size of the picture that stands there.
     shown: (u32, u32),
-    has_ended: bool,
 }
 
 impl Cell {
@@ -76,12 +78,6 @@ impl Cell {
 }
 
 impl Compose {
-    /// The input that sets the pace.
-    fn pace(&self) -> Option<usize> {
-        let running = self.cells.iter().rev().find(|cell| !cell.has_ended);
-        running.map(|cell| cell.port)
-    }
-
     /// Scales a picture into its cell; answers how many bytes were written.
     fn show(&mut self, port: usize, frame: &Frame, ctx: &Context) -> Result<usize> {
         let Some(cell) = self.cells.iter_mut().find(|cell| cell.port == port) else {
@@ -120,27 +116,14 @@ impl Compose {
         Ok(width * height * 3 / 2)
     }
 
-    /// When what is on the canvas now is to be shown; `None` for not yet.
-    fn time(&self, port: usize, pts: i64, now: i64) -> Option<i64> {
-        match self.last {
-            _ if self.pace() == Some(port) => Some(pts),
-            None => None,
-            // Times of another input say nothing on this timeline; how much time has passed does.
-            Some((last_pts, last_now)) => {
-                let passed = now.saturating_sub(last_now);
-                (passed >= PATIENCE_NS).then(|| last_pts.saturating_add(passed))
-            }
-        }
-    }
-
     fn take(&mut self, port: usize, frame: &Frame, ctx: &mut Context) -> Result {
         let mut copied = self.show(port, frame, ctx)?;
-        let now = ctx.now();
-        if let Some(pts) = self.time(port, frame.pts(), now) {
+        let duration = i64::from(frame.duration_us()) * 1_000;
+        let pts = self.pace.picture(port, frame.pts(), duration, ctx.now());
+        if let Some(pts) = pts {
             let mut loan = ctx.loan(self.canvas.len())?;
             loan.as_mut_slice().copy_from_slice(&self.canvas);
             copied += loan.len();
-            self.last = Some((pts, now));
             let picture = Frame::new(Kind::Video, loan)
                 .with_format_id(self.out_format)
                 .with_stream(self.out_stream)
@@ -178,7 +161,6 @@ fn cells(ports: &[usize], columns: usize, (width, height): (u32, u32)) -> Result
         height: cell_height,
         sizes: Sizes::default(),
         shown: (0, 0),
-        has_ended: false,
     };
     Ok(ports.iter().enumerate().map(cell).collect())
 }
@@ -240,7 +222,7 @@ impl Node for Compose {
             scaled: vec![],
             out_format: host.format_id(&Format::video("i420", size.0, size.1))?,
             out_stream: host.stream_id(Kind::Video, config.name())?,
-            last: None,
+            pace: Pace::new(&ports),
         })
     }
 
@@ -252,12 +234,12 @@ impl Node for Compose {
     }
 
     fn event(&mut self, port: usize, event: Event, _ctx: &mut Context) -> Result<bool> {
-        let pace = self.pace();
+        let speaks_for_all = self.pace.speaks_for_all(port);
         let Some(cell) = self.cells.iter_mut().find(|cell| cell.port == port) else {
             return Ok(false);
         };
         if event.kind == event::kind::END_OF_STREAM {
-            cell.has_ended = true;
+            self.pace.end(port);
             cell.clear(&mut I420Mut::new(
                 &mut self.canvas,
                 self.size.0,
@@ -265,140 +247,6 @@ impl Node for Compose {
             )?);
         }
         // What holds of another input's times does not hold of those that go out.
-        Ok(event::kind::is_in_band(event.kind) && pace != Some(port))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use levada_plugin::harness::{Harness, Value};
-
-    fn composer(inputs: u32, params: &[(&str, i64)]) -> Result<Harness<Compose>> {
-        let params: Vec<_> = params
-            .iter()
-            .map(|(n, v)| (*n, Value::Integer(*v)))
-            .collect();
-        Harness::with_linked_ports(&params, ((1 << inputs) - 1) | (1 << OUT))
-    }
-
-    /// A picture of one brightness.
-    fn plain(node: &Harness<Compose>, size: (u32, u32), y: u8, pts: i64) -> Result<Frame> {
-        let mut loan = node.loan(i420_bytes(size.0, size.1)?)?;
-        let mut picture = I420Mut::new(loan.as_mut_slice(), size.0, size.1)?;
-        for (plane, value) in picture.planes().iter_mut().zip([y, 90, 170]) {
-            plane.data.fill(value);
-        }
-        let format = node.format_id(&Format::video("i420", size.0, size.1));
-        Ok(Frame::new(Kind::Video, loan)
-            .with_format_id(format)
-            .with_pts(pts))
-    }
-
-    /// Brightness and colour at these places.
-    fn at(frame: &Frame, size: (u32, u32), places: &[(usize, usize)]) -> Result<Vec<[u8; 3]>> {
-        let picture = I420::new(frame.payload(), size.0, size.1)?;
-        let [y, u, v] = picture.planes();
-        let pixel = |&(left, top): &(usize, usize)| {
-            let half = top / 2 * u.width + left / 2;
-            [y.data[top * y.width + left], u.data[half], v.data[half]]
-        };
-        Ok(places.iter().map(pixel).collect())
-    }
-
-    #[test]
-    fn two_pictures_stand_side_by_side_in_their_shape_at_the_pace_of_the_second() -> Result {
-        let mut node = composer(2, &[("width", 200), ("height", 80)])?;
-        let frame = plain(&node, (50, 40), 100, 3)?;
-        assert!(node.push(0, vec![frame])?.is_empty());
-        // A tall one: 40x80 in the middle of 100x80.
-        let frame = plain(&node, (20, 40), 200, 7)?;
-        let out = node.push(1, vec![frame])?;
-        let [(OUT, out)] = &out[..] else {
-            panic!("{out:?}");
-        };
-        assert_eq!(out.pts(), 7);
-        let places = [
-            (0, 0),
-            (99, 79),
-            (101, 40),
-            (128, 40),
-            (131, 0),
-            (168, 79),
-            (171, 40),
-        ];
-        let (first, second) = ([100, 90, 170], [200, 90, 170]);
-        let wanted = [first, first, BLACK, BLACK, second, second, BLACK];
-        assert_eq!(at(out, (200, 80), &places)?, wanted);
-        let whole = i420_bytes(200, 80)? as u64;
-        assert_eq!(node.bytes_copied(), whole + (100 * 80 + 40 * 80) * 3 / 2);
-        Ok(())
-    }
-
-    #[test]
-    fn a_grid_is_filled_row_by_row_and_an_end_leaves_black() -> Result {
-        let mut node = composer(4, &[("width", 64), ("height", 64)])?;
-        for port in 0..3 {
-            let frame = plain(&node, (16, 16), 50 + port as u8, 0)?;
-            node.push(port, vec![frame])?;
-        }
-        let end = Event {
-            kind: event::kind::END_OF_STREAM,
-            stream: event::ALL_STREAMS,
-            value: 0,
-        };
-        node.event(1, end)?;
-        let frame = plain(&node, (32, 32), 53, 0)?;
-        let out = node.push(3, vec![frame])?;
-        let pixels = at(&out[0].1, (64, 64), &[(5, 5), (40, 5), (5, 40), (40, 40)])?;
-        assert_eq!(
-            pixels.iter().map(|p| p[0]).collect::<Vec<_>>(),
-            [50, 16, 52, 53]
-        );
-        // The third sets the pace once the fourth has ended.
-        node.event(3, end)?;
-        let frame = plain(&node, (16, 16), 1, 9)?;
-        assert_eq!(node.push(2, vec![frame])?.len(), 1);
-        Ok(())
-    }
-
-    #[test]
-    fn an_input_that_falls_silent_does_not_freeze_the_picture() -> Result {
-        let mut node = composer(2, &[("width", 64), ("height", 32)])?;
-        node.tick(0)?;
-        let frame = plain(&node, (8, 8), 9, 1000)?;
-        assert_eq!(node.push(1, vec![frame])?.len(), 1);
-        for (now, count) in [(PATIENCE_NS - 1, 0), (PATIENCE_NS, 1), (PATIENCE_NS + 1, 0)] {
-            node.tick(now)?;
-            let frame = plain(&node, (8, 8), 9, i64::MIN)?;
-            let out = node.push(0, vec![frame])?;
-            assert_eq!(out.len(), count);
-            assert!(out.iter().all(|(_, f)| f.pts() == 1000 + PATIENCE_NS));
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn sizes_change_at_any_frame_and_leave_nothing_behind() -> Result {
-        let mut node = composer(1, &[("width", 63), ("height", 33)])?;
-        let corner = [(0, 0), (61, 31)];
-        for (size, is_covered) in [
-            ((62, 32), true),
-            ((1, 1), false),
-            ((4000, 1), false),
-            ((31, 16), true),
-        ] {
-            let frame = plain(&node, size, 77, 0)?;
-            let out = node.push(0, vec![frame])?;
-            let covered = at(&out[0].1, (63, 33), &corner)?.iter().all(|p| p[0] == 77);
-            assert_eq!(covered, is_covered, "{size:?}");
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn a_grid_without_room_is_refused() {
-        let refused = composer(9, &[("width", 4), ("height", 4), ("columns", 9)]).err();
-        assert!(refused.is_some_and(|e| e.to_string().contains("make it larger")));
+        Ok(event::kind::is_in_band(event.kind) && !speaks_for_all)
     }
 }
