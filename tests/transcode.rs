@@ -222,7 +222,7 @@ fn the_bar_fits_a_terminal_of_any_width_and_ends_full() {
             assert!(width <= columns.into(), "{columns} columns: {bar:?}");
         }
         let last = bars()
-            .last()
+            .next_back()
             .unwrap_or_else(|| panic!("no bar: {written:?}"));
         assert!(last.contains(words), "{columns} columns: {last:?}");
         assert!(!last.contains('░'), "{columns} columns: {last:?}");
