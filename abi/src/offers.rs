@@ -29,7 +29,7 @@ pub struct OffersVTable {
     /// them. `UNSUPPORTED`: it cannot be said, so what the type states stands. Another failure: the node
     /// cannot be used like this, and the answer says why, cause and remedy with `; ` between them.
     ///
-    /// `config` is valid during the call: params as an instance gets them, but with `{session}` as it is written, in
+    /// `config` is valid during the call: params as an instance gets them, but with `{session}` and `{time}` as they are written, in
     /// which case only inputs are asked about; no formats, the bit of this
     /// port alone in `linked_ports`. Its host lives for ever and offers nothing: no buffer, no format,
     /// no log, and `node` is nobody's handle.

@@ -146,7 +146,8 @@ impl Param {
         )
     }
 
-    /// Text with its default. `{session}` in a graph's value becomes the session's number.
+    /// Text with its default. `{session}` in a graph's value becomes the session's number, `{time}` the date and time when it
+    /// began.
     #[must_use]
     pub const fn text(name: &'static str, default: &'static str) -> Param {
         Param::new(

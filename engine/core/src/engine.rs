@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use levada_abi::HostVTable;
@@ -73,6 +73,16 @@ impl Shared {
         self.workers
             .driver()
             .map_or_else(clock::now_ns, Driver::now_ns)
+    }
+
+    /// The date, in seconds since 1970; on a virtual clock, where it would make a run another one, that clock's time.
+    pub fn date_s(&self) -> u64 {
+        match self.workers.driver() {
+            Some(driver) => driver.now_ns().unsigned_abs() / 1_000_000_000,
+            None => SystemTime::UNIX_EPOCH
+                .elapsed()
+                .map_or(0, |it| it.as_secs()),
+        }
     }
 
     /// How many frames a call may take: `most`, or on a virtual clock what the seed says.

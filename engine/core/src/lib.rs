@@ -18,6 +18,7 @@ mod scheduler;
 pub mod services;
 mod session;
 mod sync;
+mod texts;
 mod virtual_engine;
 
 pub use engine::{Engine, EngineConfig};

@@ -74,6 +74,7 @@ fn a_node_s_params_say_what_it_accepts_also_before_there_is_a_session() {
     for (path, carried) in [
         ("call-{session}.wav", "audio/f32;rate=8000..48000"),
         ("call-{session}.ogg", "audio/opus"),
+        ("call-{time}.ogg", "audio/opus"),
     ] {
         let text = format!(
             "links = [\"music -> deck\"]\n[nodes]\nmusic = {{ type = \"tape\" }}\ndeck = {{ type = \"deck\", params = {{ path = \"{path}\" }} }}\n"
@@ -142,8 +143,10 @@ fn a_node_s_params_say_what_it_offers() {
 #[test]
 fn where_a_node_cannot_say_what_its_type_states_stands() {
     assert_eq!(carried(""), ["audio/f32;rate=8000..48000"]);
-    // The number of the session is not known before there is one, so nobody is asked.
-    assert_eq!(carried("{session}"), ["audio/f32;rate=8000..48000"]);
+    // The number of the session is not known before there is one, and neither is its time, so nobody is asked.
+    for open in ["{session}", "{time}"] {
+        assert_eq!(carried(open), ["audio/f32;rate=8000..48000"]);
+    }
 }
 
 #[test]

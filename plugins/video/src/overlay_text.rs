@@ -19,7 +19,7 @@ use crate::{
 /// **Inputs** `in`: `video/i420`, any size. **Outputs** `out`: the same frames, edited in place. **Params** `text`, in
 /// which `{frame}` stands for how many pictures of the stream came before, `{timecode}` for the picture's time as
 /// `hh:mm:ss.mmm`, `{pts}` for the same in ns, `{size}` for its size, `{stream}` for its stream's number (and
-/// `{session}` for the session's); ASCII, at most 256 characters. `position` of the box; `scale`: how large a pixel of
+/// `{session}` for the session's, and `{time}` for when that began); ASCII, at most 256 characters. `position` of the box; `scale`: how large a pixel of
 /// the font, of 10x20, is, 0 for about a fifteenth of the picture's height. `code`: also draws the number of the picture
 /// (`frame`) or its time in ms (`time`), modulo 2^24, as black and white cells along the lower edge, for programs to
 /// read ([`marks`](crate::marks)). **Example** `"mirror -> clock -> encode"` with

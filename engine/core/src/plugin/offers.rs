@@ -11,7 +11,10 @@ use levada_abi::{
 };
 
 use super::{instance, registry::NodeType, trial_host};
-use crate::graph::{self, Direction, Node, Refusal, parse_patterns};
+use crate::{
+    graph::{self, Direction, Node, Refusal, parse_patterns},
+    texts,
+};
 
 /// The longest answer, in bytes.
 const MAX_ANSWER: usize = 4096;
@@ -157,7 +160,7 @@ pub(super) fn of(
     };
     // What becomes of it is known once there is a session, so what an output carries is not; what an input takes does
     // not hang on what is there, and it is asked with the text as it is written.
-    let is_open = |value: &graph::ParamValue| matches!(value, graph::ParamValue::Text(text) if text.contains("{session}"));
+    let is_open = |value: &graph::ParamValue| matches!(value, graph::ParamValue::Text(text) if texts::is_open(text));
     let is_output = stated.direction == Direction::Output;
     if is_output && node.params.iter().any(|(_, value)| is_open(value)) {
         return Ok(None);

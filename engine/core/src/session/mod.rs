@@ -33,6 +33,7 @@ use crate::{
         segment::{Fault, Segment},
         task::Claim,
     },
+    texts,
 };
 
 pub(crate) mod block;
@@ -248,9 +249,10 @@ impl Session {
     }
 
     fn create_nodes(self: &Arc<Self>, claims: &mut [Claim<'_, Segment>]) -> Result<(), Fault> {
+        let began = self.engine.date_s();
         for (index, claim) in claims.iter_mut().enumerate() {
             for &node in &self.plan.segments[index].nodes {
-                let instance = self.create_node(node);
+                let instance = self.create_node(node, began);
                 let instance = instance.map_err(|Failed(status)| Fault { node, status })?;
                 claim.add(instance, self);
             }
@@ -264,14 +266,13 @@ impl Session {
         Ok(())
     }
 
-    fn create_node(&self, node: usize) -> Result<Instance, Failed> {
+    fn create_node(&self, node: usize, began_s: u64) -> Result<Instance, Failed> {
         let (graph_node, plan) = (&self.plan.graph.nodes[node], &self.plan.nodes[node]);
-        let id = self.id.to_string();
         let texts: Vec<String> = graph_node
             .params
             .iter()
             .map(|(_, value)| match value {
-                ParamValue::Text(text) => text.replace("{session}", &id),
+                ParamValue::Text(text) => texts::filled(text, self.id, began_s),
                 _ => String::new(),
             })
             .collect();

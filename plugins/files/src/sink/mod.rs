@@ -89,7 +89,7 @@ fn decoding_time(frame: &Frame) -> i64 {
 /// earlier than the one before, or damaged; a keyframe is asked for then. A track that has brought nothing when two seconds of the
 /// other one have waited for two seconds is left out. Files without times of their own (`.ogg`, `.wav`, `.y4m`) have holes
 /// filled: with silence, or the last picture. What stands in the file when it breaks off can be played, under the name with
-/// `.part`. **Example** `tape = { type = "file-sink", params = { path = "call-{session}.mp4" } }`.
+/// `.part`. **Example** `tape = { type = "file-sink", params = { path = "call-{time}-{session}.mp4" } }`.
 pub struct FileSink {
     path: PathBuf,
     part: PathBuf,
