@@ -4,7 +4,8 @@
 //!
 //! All but `convert` work on `video/i420` in memory of the pool, in place where the picture keeps its size; a frame that
 //! another consumer holds as well is copied once before it is edited, which is declared. The size of pictures
-//! may change at any frame. What their format states of colours stays as it is, also where their size does not.
+//! may change at any frame. What their format states of colours stays as it is, also where their size does not; only
+//! `compose` makes pictures of several inputs alike.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -1,17 +1,22 @@
 //! `overlay-image`: lays an image over pictures.
 //!
-//! The image is read once, when the session starts, and kept as a picture with a weight for each pixel. Laying it over a
-//! frame is one pass over the part that it covers, in place.
+//! The image is read once, when the session starts, and kept as a picture with a weight for each pixel, in the colours
+//! of the frames; it is made anew where those change. Laying it over a frame is one pass over the part that it covers, in
+//! place.
 
 use std::{fs, io::Cursor, io::Read, path::Path};
 
 use levada_plugin::{
+    colour::Colour,
     picture::{I420Mut, PlaneMut, Sizes},
     prelude::*,
 };
 use png::{ColorType, Limits, Transformations};
 
-use crate::place::{self, Place};
+use crate::{
+    pixels::{Formula, formula},
+    place::{self, Place},
+};
 
 /// Largest file, bytes.
 const MAX_FILE: u64 = 16 << 20;
@@ -22,10 +27,17 @@ const MAX_PIXELS: usize = 4096 * 4096;
 ///
 /// **Inputs** `in`: `video/i420`, any size. **Outputs** `out`: the same frames, edited in place. **Params** `path` of a PNG
 /// file, whose transparency counts; `position` of it; `margin`: pixels between it and the edges; `opacity`: 1 as it is, 0
-/// not to be seen. It begins at even pixels, because colour has one value for two by two of them, and what
+/// not to be seen. The image is laid in the matrix and range that the frames state (`levada_plugin::colour`), BT.601 in
+/// limited range where they state none. It begins at even pixels, because colour has one value for two by two of them, and what
 /// does not fit into a picture is cut off on the right and below. **Example** `"camera -> logo -> encode"` with
 /// `logo = { type = "overlay-image", params = { path = "logo.png", position = "bottom-right", margin = 16 } }`.
 pub struct OverlayImage {
+    image: Image,
+    opacity: f64,
+    /// The format of the last frame, and what its colours are calculated by.
+    format: u32,
+    formula: Formula,
+    /// The image by that formula.
     planes: [Layer; 3],
     position: (Place, Place),
     margin: usize,
@@ -112,16 +124,18 @@ fn read(path: &str) -> Result<Image> {
     })
 }
 
-/// A part of BT.601 in limited range: `offset` and the weights of red, green and blue.
-type Part = (f64, [f64; 3]);
-const PARTS: [Part; 3] = [
-    (16.0, [65.481, 128.553, 24.966]),
-    (128.0, [-37.797, -74.203, 112.0]),
-    (128.0, [112.0, -93.786, -18.214]),
-];
+/// The planes of the image in these colours.
+fn layers(image: &Image, formula: Formula, opacity: f64) -> [Layer; 3] {
+    let [y, u, v] = formula;
+    [
+        layer(image, 1, y, opacity),
+        layer(image, 2, u, opacity),
+        layer(image, 2, v, opacity),
+    ]
+}
 
 /// One value of the squares of `side` by `side` pixels.
-fn layer(image: &Image, side: usize, (offset, weights): Part, opacity: f64) -> Layer {
+fn layer(image: &Image, side: usize, (offset, weights): (f64, [f64; 3]), opacity: f64) -> Layer {
     let (width, height) = (image.width.div_ceil(side), image.height.div_ceil(side));
     let square = |at: usize| {
         let (left, top) = (at % width * side, at / width * side);
@@ -152,6 +166,19 @@ fn layer(image: &Image, side: usize, (offset, weights): Part, opacity: f64) -> L
     }
 }
 
+impl OverlayImage {
+    /// Looks at the format of frames.
+    #[cold]
+    fn look(&mut self, id: u32, ctx: &Context) {
+        let formula = formula(Colour::of(&ctx.format(id).unwrap_or_default()));
+        if formula != self.formula {
+            self.planes = layers(&self.image, formula, self.opacity);
+            self.formula = formula;
+        }
+        self.format = id;
+    }
+}
+
 impl Node for OverlayImage {
     const NAME: &'static str = "overlay-image";
     const SUMMARY: &'static str = "Lays an image over pictures, such as a logo";
@@ -174,13 +201,14 @@ impl Node for OverlayImage {
     fn create(config: &Config) -> Result<Self> {
         let image = read(config.text("path")?)?;
         let opacity = config.float("opacity")?;
-        let [y, u, v] = PARTS;
+        // What counts where nothing is stated.
+        let formula = formula(Colour::default());
         Ok(OverlayImage {
-            planes: [
-                layer(&image, 1, y, opacity),
-                layer(&image, 2, u, opacity),
-                layer(&image, 2, v, opacity),
-            ],
+            planes: layers(&image, formula, opacity),
+            image,
+            opacity,
+            format: 0,
+            formula,
             position: place::of_word(config.text("position")?),
             // The range keeps it inside its type.
             margin: config.integer("margin")? as usize,
@@ -191,6 +219,9 @@ impl Node for OverlayImage {
     fn process(&mut self, _port: usize, frames: &mut Frames, ctx: &mut Context) -> Result {
         for frame in frames.iter_mut() {
             let (width, height) = self.sizes.of(frame, ctx)?;
+            if frame.format_id() != self.format {
+                self.look(frame.format_id(), ctx);
+            }
             let mut picture = I420Mut::new(ctx.make_writable(frame)?, width, height)?;
             let begin = |place: Place, part: usize, whole: usize| {
                 let inner = whole.saturating_sub(2 * self.margin);
@@ -210,10 +241,13 @@ impl Node for OverlayImage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{SIZES, frame, shared_frames_are_copied_once};
+    use crate::{
+        pixels::Converter,
+        testing::{SIZES, frame, shared_frames_are_copied_once},
+    };
     use levada_plugin::{
         harness::{Harness, Value},
-        picture::I420,
+        picture::{I420, Layout},
     };
 
     /// Writes a PNG of one colour, and answers its path for the harness, which wants text that lives for ever.
@@ -270,6 +304,33 @@ mod tests {
                 }
             }
             assert_eq!(node.bytes_copied(), 0);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_image_has_the_colours_that_the_frames_state_which_may_change() -> Result {
+        let folder = tempfile::tempdir().expect("a folder");
+        let rgba = [200, 30, 90, 255];
+        let path = image(&folder, (8, 8), rgba);
+        let mut node = Harness::<OverlayImage>::new(&[("path", Value::Text(path))])?;
+        for config in [
+            "range=full",
+            "",
+            "matrix=bt709",
+            "range=full;matrix=bt2020",
+            "",
+        ] {
+            let format = Format::video("i420", 8, 8).with_config(config);
+            let input = frame(&node, 8, 8, 1)?.with_format_id(node.format_id(&format));
+            let out = node.push(0, vec![input])?;
+            let mut wanted = vec![0; Layout::I420.bytes(8, 8)?];
+            let colour = Colour::of(&format);
+            Converter::new(Layout::Rgba, Layout::I420, (8, 8), colour)?
+                .convert(&rgba.repeat(64), &mut wanted)?;
+            for (is, wanted) in out[0].1.payload().iter().zip(&wanted) {
+                assert!(is.abs_diff(*wanted) <= 1, "{config:?}: {is} for {wanted}");
+            }
         }
         Ok(())
     }

@@ -5,12 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jpeg_encoder::{Encoder, EncodingError, ImageBuffer, JpegColorType, SamplingFactor};
+use jpeg_encoder::{ColorType, Encoder, EncodingError, SamplingFactor};
 use levada_plugin::{
-    picture::{I420, Sizes},
+    colour::Colour,
+    picture::{Layout, Sizes},
     prelude::*,
 };
 use tracing::info;
+
+use crate::pixels::Converter;
 
 /// What stands for a picture's number in a path.
 const NUMBER: &str = "{n}";
@@ -20,8 +23,9 @@ const NUMBER: &str = "{n}";
 /// **Inputs** `in`: `video/i420`, any size, read-only. **Outputs** none. **Params** `path`: the file, which ends in `.jpg`
 /// or `.jpeg`; `{n}` in its name stands for the snapshot's number, from 0 on, and without it each snapshot takes the
 /// place of the one before; `every`: seconds from one to the next by the pictures' times, 0 for the first picture alone;
-/// `quality`: 1 to 100. A file appears whole or not at all. A picture is read where it lies and written as JFIF, in full
-/// range. **Example** `links = ["camera.video -> screen.video", "camera.video -> still"]` with
+/// `quality`: 1 to 100. A file appears whole or not at all. It is JFIF, which has BT.601 in full range whatever the picture
+/// has: that is made into red, green and blue as its format states (`levada_plugin::colour`), which counts as a copy, and
+/// then encoded. **Example** `links = ["camera.video -> screen.video", "camera.video -> still"]` with
 /// `still = { type = "snapshot", params = { path = "door-{n}.jpg", every = 60.0 } }`.
 pub struct Snapshot {
     path: String,
@@ -54,10 +58,15 @@ impl Snapshot {
 
     fn write(&mut self, frame: &Frame, ctx: &Context) -> Result {
         let (width, height) = self.sizes.of(frame, ctx)?;
-        let picture = Picture(I420::new(frame.payload(), width, height)?);
+        let colour = Colour::of(&ctx.format(frame.format_id()).unwrap_or_default());
+        // Not kept from one snapshot to the next, which may be a day later.
+        let mut rgb = vec![0; Layout::Rgb24.bytes(width, height)?];
+        Converter::new(Layout::I420, Layout::Rgb24, (width, height), colour)?
+            .convert(frame.payload(), &mut rgb)?;
+        ctx.copied(rgb.len());
         let path = PathBuf::from(self.path.replace(NUMBER, &self.count.to_string()));
         self.count += 1;
-        save(&path, picture, self.quality).map_err(|error| {
+        save(&path, &rgb, (width, height), self.quality).map_err(|error| {
             Error::new(format_args!(
                 "snapshot \"{}\" cannot be written: {error}; choose another path, or make room",
                 path.display()
@@ -68,57 +77,19 @@ impl Snapshot {
     }
 }
 
-fn save(path: &Path, picture: Picture, quality: u8) -> io::Result<()> {
+fn save(path: &Path, rgb: &[u8], (width, height): (u32, u32), quality: u8) -> io::Result<()> {
     let mut file = Vec::new();
     let mut encoder = Encoder::new(&mut file, quality);
     encoder.set_sampling_factor(SamplingFactor::R_4_2_0);
+    // A side has at most 16,384 pixels.
+    let (width, height) = (width as u16, height as u16);
     encoder
-        .encode_image(picture)
+        .encode(rgb, width, height, ColorType::Rgb)
         .map_err(|error: EncodingError| io::Error::other(error))?;
     let mut part = path.to_owned().into_os_string();
     part.push(".part");
     fs::write(&part, file)?;
     fs::rename(&part, path)
-}
-
-/// A picture as the encoder asks for it: row by row, in full range.
-struct Picture<'a>(I420<'a>);
-
-/// Brightness in full range.
-fn luma(y: u8) -> u8 {
-    (((i32::from(y) - 16) * 255 + 109) / 219).clamp(0, 255) as u8
-}
-
-/// Colour in full range.
-fn chroma(c: u8) -> u8 {
-    let off = (i32::from(c) - 128) * 255;
-    ((off + 112 * off.signum()) / 224 + 128).clamp(0, 255) as u8
-}
-
-impl ImageBuffer for Picture<'_> {
-    fn get_jpeg_color_type(&self) -> JpegColorType {
-        JpegColorType::Ycbcr
-    }
-
-    fn width(&self) -> u16 {
-        // A side has at most 16,384 pixels.
-        self.0.width() as u16
-    }
-
-    fn height(&self) -> u16 {
-        self.0.height() as u16
-    }
-
-    fn fill_buffers(&self, row: u16, buffers: &mut [Vec<u8>; 4]) {
-        let [y, u, v] = self.0.planes();
-        let [to_y, to_u, to_v, _] = buffers;
-        let row = usize::from(row);
-        to_y.extend(y.data[row * y.width..][..y.width].iter().map(|y| luma(*y)));
-        for (to, plane) in [(to_u, u), (to_v, v)] {
-            let from = &plane.data[row / 2 * plane.width..][..plane.width];
-            to.extend((0..y.width).map(|x| chroma(from[x / 2])));
-        }
-    }
 }
 
 impl Node for Snapshot {
@@ -224,6 +195,35 @@ mod tests {
                 }
             }
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_shows_what_convert_makes_of_the_colours_that_the_picture_states() -> Result {
+        let folder = tempfile::tempdir().expect("a folder");
+        let params = [
+            ("path", path(&folder, "now.jpg")),
+            ("every", Value::Float(0.001)),
+            ("quality", Value::Integer(100)),
+        ];
+        let mut node = Harness::<Snapshot>::new(&params)?;
+        let configs = ["", "range=full", "matrix=bt709", "range=full;matrix=bt2020"];
+        for (n, config) in (0..).zip(configs) {
+            let frame = plain(&node, (32, 18), [60, 100, 150], n * 1_000_000)?;
+            let format = Format::video("i420", 32, 18).with_config(config);
+            let frame = frame.with_format_id(node.format_id(&format));
+            let mut wanted = vec![0; Layout::Rgb24.bytes(32, 18)?];
+            let colour = Colour::of(&format);
+            Converter::new(Layout::I420, Layout::Rgb24, (32, 18), colour)?
+                .convert(frame.payload(), &mut wanted)?;
+            node.push(0, vec![frame])?;
+            let file = fs::read(folder.path().join("now.jpg")).expect("a file");
+            let is = jpeg_decoder::Decoder::new(&file[..]).decode();
+            for (is, wanted) in is.expect("a JPEG").iter().zip(&wanted) {
+                assert!(is.abs_diff(*wanted) <= 3, "{config:?}: {is} for {wanted}");
+            }
+        }
+        assert_eq!(node.bytes_copied(), 4 * 3 * 32 * 18);
         Ok(())
     }
 

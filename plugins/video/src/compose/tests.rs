@@ -1,5 +1,9 @@
 use super::{pace::PATIENCE_NS, *};
-use levada_plugin::harness::{Harness, Value};
+use crate::pixels::Converter;
+use levada_plugin::{
+    harness::{Harness, Value},
+    picture::Layout,
+};
 
 fn composer(inputs: u32, params: &[(&str, i64)]) -> Result<Harness<Compose>> {
     let params: Vec<_> = params
@@ -234,6 +238,46 @@ fn time_never_goes_back_whatever_comes() -> Result {
         for (_, frame) in node.push(random / 64 % 3, vec![frame])? {
             assert!(frame.pts() >= last, "{} after {last}", frame.pts());
             last = frame.pts();
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_goes_out_states_the_colours_of_the_first_picture_and_others_are_made_like_it() -> Result {
+    let colours = [
+        "range=full;matrix=bt709",
+        "",
+        "range=limited;primaries=bt709;matrix=bt2020",
+        "range=full",
+    ];
+    let size = (32, 32);
+    let i420 = |config| Format::video("i420", size.0, size.1).with_config(config);
+    for first in colours {
+        for second in colours {
+            let mut node = composer(2, &[("width", 64), ("height", 64), ("columns", 1)])?;
+            // One red, as each of them has it.
+            for (port, config) in [first, second].into_iter().enumerate() {
+                let mut frame =
+                    plain(&node, size, 0, 0)?.with_format_id(node.format_id(&i420(config)));
+                let red = [200, 30, 40].repeat((size.0 * size.1) as usize);
+                let payload = frame.payload_mut().expect("it is unique");
+                Converter::new(Layout::Rgb24, Layout::I420, size, Colour::of(&i420(config)))?
+                    .convert(&red, payload)?;
+                let out = node.push(port, vec![frame.clone()])?;
+                let Some((_, out)) = out.first() else {
+                    continue;
+                };
+                let format = node.format(out.format_id()).unwrap_or_default();
+                assert_eq!(String::from_utf8_lossy(&format.config), first);
+                let shown = at(out, (64, 64), &[(32, 16), (32, 48), (0, 0)])?;
+                for part in 0..3 {
+                    let off = shown[0][part].abs_diff(shown[1][part]);
+                    assert!(off <= 2, "{second:?} beside {first:?}: {shown:?}");
+                }
+                let black = if first.contains("full") { 0 } else { 16 };
+                assert_eq!(shown[2], [black, 128, 128]);
+            }
         }
     }
     Ok(())

@@ -40,6 +40,18 @@ pub fn black(full_range: bool) -> f64 {
     if full_range { 0.0 } else { 16.0 }
 }
 
+/// What is added for each of Y, U and V, and the factors of red, green and blue, each of them 0 to 1.
+pub fn exact((kr, kb): (f64, f64), full_range: bool) -> [(f64, [f64; 3]); 3] {
+    let kg = 1.0 - kr - kb;
+    let (y, c) = steps(full_range);
+    let (to_u, to_v) = (c / (2.0 * (1.0 - kb)), c / (2.0 * (1.0 - kr)));
+    [
+        (black(full_range), [kr, kg, kb].map(|w| w * y)),
+        (128.0, [-kr, -kg, 1.0 - kb].map(|w| w * to_u)),
+        (128.0, [1.0 - kr, -kg, -kb].map(|w| w * to_v)),
+    ]
+}
+
 /// The upper half of a product.
 #[inline(always)]
 fn high(a: i16, b: i16) -> i16 {

@@ -28,6 +28,20 @@ pub fn is_known(colour: Colour) -> bool {
     colour.matrix.is_none_or(|matrix| weights(matrix).is_some())
 }
 
+/// How Y, U and V are calculated of red, green and blue, each 0 to 1: what is added, and the factor of each.
+pub(crate) type Formula = [(f64, [f64; 3]); 3];
+
+/// The exact formula of a picture with these colours, by the rule of [`Converter::new`].
+pub(crate) fn formula(colour: Colour) -> Formula {
+    matrix::exact(known_weights(colour), colour.full_range.unwrap_or(false))
+}
+
+fn known_weights(colour: Colour) -> (f64, f64) {
+    let of_matrix = colour.matrix.and_then(weights).or_else(|| weights(BT601));
+    // The last one is known.
+    of_matrix.unwrap_or((0.299, 0.114))
+}
+
 /// Converts pictures of one layout, size and colours to another layout.
 #[derive(Debug)]
 pub struct Converter {
@@ -61,9 +75,7 @@ impl Converter {
     /// When a side is 0 or too large.
     pub fn new(from: Layout, to: Layout, size: (u32, u32), colour: Colour) -> Result<Converter> {
         from.bytes(size.0, size.1)?;
-        let of_matrix = colour.matrix.and_then(weights).or_else(|| weights(BT601));
-        // The last one is known.
-        let weights = of_matrix.unwrap_or((0.299, 0.114));
+        let weights = known_weights(colour);
         let full_range = colour.full_range.unwrap_or(false);
         Ok(Converter {
             from,
