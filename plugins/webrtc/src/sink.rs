@@ -55,6 +55,7 @@ pub(crate) struct Sink {
     packets: Vec<RtpOut>,
     /// The reasons that have been logged.
     said: Vec<Refused>,
+    has_told_of_order: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -117,6 +118,7 @@ impl Node for Sink {
             asked_ns: None,
             packets: Vec::new(),
             said: Vec::new(),
+            has_told_of_order: false,
         })
     }
 
@@ -233,6 +235,13 @@ impl Sink {
 
     fn unit(&mut self, codec: Codec, frame: Frame, ctx: &Context) {
         let inter = codec.is_inter_coded();
+        if frame.dts_delta_us() != 0 && !std::mem::replace(&mut self.has_told_of_order, true) {
+            tracing::warn!(
+                session = self.session.id(),
+                "these pictures do not come in the order in which they are shown (B-frames), and browsers show few of \
+                 them; put an h264-decoder and an h264-encoder node between the film and this sink"
+            );
+        }
         if inter && self.await_keyframe && !frame.has(flags::KEYFRAME) {
             self.ask_for_keyframe(ctx);
             return ctx.dropped(1);
