@@ -57,6 +57,7 @@ async fn a_drawn_pattern_and_a_tone_stand_in_for_a_missing_camera() {
     visitor.is_connected().await;
     visitor.sees_video().await;
     visitor.sees_own_picture().await;
+    visitor.sees_the_patterns_own_colours().await;
     visitor.hears_sound().await;
     visitor.gets_text_back("text", 10).await;
     assert_everything_travelled(&levada.stop_with_report());

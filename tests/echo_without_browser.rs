@@ -118,6 +118,7 @@ async fn send(far: &TokioPeer) {
             marker: false,
             timestamp: unit as u32 * 960,
             sequence: None,
+            colour: None,
         };
         far.send_rtp(sound).expect("room for a packet");
         if unit % 10 == 0 {

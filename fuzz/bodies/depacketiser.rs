@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use levada_webrtc::{
     Codec,
-    media::{Depacketiser, ReorderLimits, RtpPacket, starts_keyframe},
+    media::{Depacketiser, ReorderLimits, RtpFields, RtpPacket, starts_keyframe},
 };
 
 /// The largest unit that may come.
@@ -45,6 +45,8 @@ pub fn run(bytes: &[u8]) -> u64 {
             sequence,
             timestamp,
             marker: marker % 4 == 0,
+            // Read as they travel beside a packet, which is as its header has them.
+            colour: RtpFields::from_bytes(payload).and_then(|fields| fields.colour),
         });
         take(&mut depacketiser);
         depacketiser.keyframe_wanted(i64::from(timestamp), 1);

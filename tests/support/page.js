@@ -243,6 +243,15 @@ window.levadaTest = {
     return { width, height, left: at(0.25), right: at(0.75) };
   },
 
+  // The colour of a spot of a video as [red, green, blue]; x and y are parts of its width and height.
+  spot(video, x, y) {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [1, 1];
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    context.drawImage(video, video.videoWidth * x - 4, video.videoHeight * y - 4, 8, 8, 0, 0, 1, 1);
+    return [...context.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+  },
+
   // How often this peer was told of a loss or found one itself, in both directions.
   async signsOfLoss(pc) {
     let signs = 0;

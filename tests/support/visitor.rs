@@ -13,6 +13,8 @@ use super::page::Page;
 const CONNECT_LIMIT: Duration = Duration::from_secs(60);
 /// Time for media to be there and to rise in five seconds in a row, set-backs by a busy machine included.
 const MEDIA_LIMIT: Duration = Duration::from_secs(90);
+/// Time for pictures to become good, once there are some.
+const COLOUR_LIMIT: Duration = Duration::from_secs(30);
 /// Time for a message there and back.
 const MESSAGE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -97,6 +99,19 @@ impl Visitor {
              return levadaTest.likeness(local, remote) > 0.8 && { local, remote }; })()";
         self.page
             .wait_for("a returned picture like the local one", MEDIA_LIMIT, alike)
+            .await;
+    }
+
+    /// Checks that the page's test pattern comes back in the colours that it was drawn in: its first bar, which is nearly
+    /// white, and its ground, which is nearly black.
+    pub async fn sees_the_patterns_own_colours(&self) {
+        let same = "(() => { \
+             const spots = [[1 / 14, 0.1, [0xe8, 0xe8, 0xe8]], [0.03, 0.9, [0x10, 0x18, 0x1d]]]; \
+             const found = spots.map(([x, y]) => levadaTest.spot(document.getElementById('remote'), x, y)); \
+             const near = spots.every(([, , drawn], i) => drawn.every((c, k) => Math.abs(c - found[i][k]) <= 8)); \
+             if (near) return found; throw JSON.stringify(found); })()";
+        self.page
+            .wait_for("the pattern's own colours", COLOUR_LIMIT, same)
             .await;
     }
 

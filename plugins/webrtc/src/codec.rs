@@ -114,6 +114,11 @@ impl Codec {
         matches!(self, Codec::Vp8 | Codec::H264)
     }
 
+    /// Whether the packets around a stream say what its colours are, because the stream itself does not.
+    pub(crate) const fn is_coloured_by_packets(self) -> bool {
+        matches!(self, Codec::Vp8)
+    }
+
     pub(crate) const fn index(self) -> usize {
         match self {
             Codec::Opus => 0,

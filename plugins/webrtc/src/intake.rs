@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use levada_plugin::Refused as NotTaken;
+use levada_plugin::colour::Colour;
 use levada_plugin::prelude::*;
 
 use crate::codec::{Codec, MediaKind};
@@ -83,6 +84,7 @@ struct Track {
     stream: u16,
     format: u32,
     size: (u32, u32),
+    colour: Colour,
     fmtp: String,
     channels: u32,
     /// The session's time of the track's time 0.
@@ -165,6 +167,7 @@ impl Intake {
             stream: self.stream(state, kind, &label, packet.track)?,
             format: 0,
             size: (0, 0),
+            colour: Colour::default(),
             fmtp: info
                 .as_ref()
                 .map_or_else(String::new, |info| info.fmtp.clone()),
@@ -208,7 +211,7 @@ impl Intake {
             true => Wire::Packet(track.codec),
             false => Wire::Unit(track.codec),
         };
-        let format = wire.format(track.channels, track.size, &track.fmtp);
+        let format = wire.format(track.channels, track.size, &track.fmtp, track.colour);
         track.format = self.host.format_id(&format)?;
         Ok(())
     }
@@ -252,6 +255,9 @@ impl Intake {
             sequence: packet.sequence,
             timestamp: packet.timestamp,
             marker: packet.marker,
+            colour: packet
+                .colour
+                .filter(|_| packet.codec.is_coloured_by_packets()),
         });
         self.take_units(state, track, before);
         if let TrackKind::Units(depacketiser) = &mut track.kind
@@ -275,13 +281,14 @@ impl Intake {
                 }
                 return;
             };
-            if let Some(size) = unit.size.filter(|size| *size != track.size) {
-                track.size = size;
+            let now = (unit.size.unwrap_or(track.size), unit.colour);
+            if (track.size, track.colour) != now {
+                (track.size, track.colour) = now;
                 // The unit goes on all the same: decoders learn the size from it.
                 if let Err(error) = self.settle_format(track) {
                     state.say(
                         &error,
-                        "the pictures of a track keep a format with another size",
+                        "the pictures of a track keep a format with another size or other colours",
                     );
                 }
             }
@@ -376,6 +383,7 @@ impl Intake {
         let fields = RtpFields {
             sequence: packet.sequence,
             ssrc: packet.ssrc,
+            colour: packet.colour,
         };
         let frame = Frame::from_bytes(frame_kind(track.codec), packet.payload)
             .with_pts(

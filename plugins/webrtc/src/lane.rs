@@ -3,6 +3,8 @@
 //! RTP knows one timeline a stream, so frames of several streams are never interleaved into it. The first that comes
 //! has the lane; another one gets it when the first has ended or fallen silent, and begins behind the last number.
 
+use levada_plugin::colour::Colour;
+
 use crate::codec::Codec;
 use crate::driver::random;
 use crate::media::{DEFAULT_PAYLOAD_BYTES, Forwarder, Packetiser, PacketiserStart};
@@ -16,6 +18,8 @@ pub(crate) struct Lane {
     start: PacketiserStart,
     pub(crate) numbers: Forwarder,
     packetiser: Option<Packetiser>,
+    /// What the other side was told of the colours last.
+    pub(crate) told: Option<Colour>,
     holder: Option<Holder>,
     /// That a stream has to wait is said once.
     said: bool,
@@ -57,6 +61,7 @@ impl Lane {
             // Room before the first wrap, which encryption has to guess.
             numbers: Forwarder::new(start.timestamp, (numbers >> 48) as u16 & 0x7fff),
             packetiser: None,
+            told: None,
             holder: None,
             said: false,
         }
@@ -105,5 +110,12 @@ impl Lane {
             .filter(|packetiser| packetiser.codec() == codec)
             .unwrap_or_else(|| Packetiser::new(codec, start, DEFAULT_PAYLOAD_BYTES));
         self.packetiser.insert(packetiser)
+    }
+
+    /// Whether a unit is to state its colours: keyframes do, and others where they have changed. A stream that has
+    /// never stated any goes without.
+    pub(crate) fn states(&self, colour: Colour, keyframe: bool) -> bool {
+        let news = self.told != Some(colour);
+        (keyframe || news) && (colour != Colour::default() || self.told.is_some())
     }
 }

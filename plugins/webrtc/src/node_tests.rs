@@ -1,6 +1,8 @@
 //! The two node types with a real peer behind them: what a second peer sends comes out of the source, and what is
 //! pushed into the sink reaches the second peer.
 
+mod colours;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -203,6 +205,7 @@ async fn units_and_messages_come_in_and_go_out() {
             marker: false,
             timestamp: u32::from(number) * 960,
             sequence: None,
+            colour: None,
         };
         line.far.send_rtp(sound).unwrap();
         for packet in packets_of(&mut packetiser, &vp8(number, number == 0), pts) {
@@ -301,6 +304,7 @@ async fn packets_pass_untouched_with_their_gaps() {
             marker: index % 2 == 1,
             timestamp: 3003 * index as u32,
             sequence: Some(sequence),
+            colour: None,
         };
         line.far.send_rtp(packet).unwrap();
     }

@@ -16,6 +16,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use levada_plugin::colour::Colour;
 
 use crate::codec::{Codec, MediaKind};
 use crate::error::{PeerError, Refused};
@@ -66,6 +67,8 @@ pub struct RtpIn {
     pub sequence: u16,
     /// The sender's stream number. When it changes, timestamps and sequence start anew.
     pub ssrc: u32,
+    /// What its header states of the colours of pictures.
+    pub colour: Option<Colour>,
 }
 
 /// One RTP packet to send. Stream number and payload type are the driver's business.
@@ -82,6 +85,9 @@ pub struct RtpOut {
     /// Number of the packet in its stream, or `None` for one more than the last. A number of one's own preserves gaps;
     /// it must not jump by 2^15 or more, for the encryption counts the wraps.
     pub sequence: Option<u16>,
+    /// What its header is to state of the colours of pictures. It goes with the last packet of a keyframe, and is left
+    /// away where the other side did not agree to hear it.
+    pub colour: Option<Colour>,
 }
 
 /// A data-channel message.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use levada_plugin::colour::Colour;
 use levada_plugin::prelude::*;
 
 use crate::codec::{Codec, MediaKind};
@@ -26,9 +27,10 @@ const KEYFRAME_INTERVAL_NS: i64 = 500_000_000;
 ///
 /// **Inputs** `audio`, `video` and `data`, one kind each, or `in` with all three. Sound and pictures are access units
 /// (`opus`, `pcmu`, `pcma`, `vp8`, `h264` in Annex B) or RTP payloads (`rtp-opus`, `rtp-vp8` and so on), as each frame's
-/// format says. **Data** goes out on the data channel whose label is the stream's label, as text when its format is
-/// `text/plain`, otherwise as bytes. **Events**: when the peer asks for a keyframe, the request travels upstream from
-/// the inputs that bring pictures. When the network takes more or less than before, as the peer's reports show, a
+/// format says. **Colours** that the format of VP8 states (`levada_plugin::colour`) are told to the peer with each
+/// keyframe and where they change, if it hears that. **Data** goes out on the data channel whose label is the stream's
+/// label, as text when its format is `text/plain`, otherwise as bytes. **Events**: when the peer asks for a keyframe,
+/// the request travels upstream from the inputs that bring pictures. When the network takes more or less than before, as the peer's reports show, a
 /// bitrate travels upstream: pictures get what sound leaves over. **Params** `min-bitrate` and `max-bitrate` in kbit/s:
 /// the least and the most that is told, sound and pictures together.
 ///
@@ -60,7 +62,8 @@ pub(crate) struct Sink {
 
 #[derive(Clone, Copy)]
 enum Wants {
-    Media(Wire),
+    /// With the colours that the format states.
+    Media(Wire, Colour),
     Text,
     Binary,
     Nothing,
@@ -135,7 +138,7 @@ impl Node for Sink {
     fn process(&mut self, port: usize, frames: &mut Frames, ctx: &mut Context) -> Result {
         for frame in frames.drain() {
             match self.wants(&frame, ctx) {
-                Wants::Media(wire) => self.media(port, wire, frame, ctx),
+                Wants::Media(wire, colour) => self.media(port, wire, colour, frame, ctx),
                 Wants::Text => self.data(true, frame, ctx),
                 Wants::Binary => self.data(false, frame, ctx),
                 Wants::Nothing => ctx.dropped(1),
@@ -164,8 +167,8 @@ impl Sink {
             match (frame.kind(), format.as_ref()) {
                 (Kind::Data, Some(format)) if format.encoding.starts_with("text/") => Wants::Text,
                 (Kind::Data, _) => Wants::Binary,
-                (_, format) => match format.and_then(Wire::of) {
-                    Some(wire) => Wants::Media(wire),
+                (_, format) => match format.and_then(|of| Some((Wire::of(of)?, Colour::of(of)))) {
+                    Some((wire, colour)) => Wants::Media(wire, colour),
                     None => {
                         tracing::warn!(
                             ?format,
@@ -204,7 +207,7 @@ impl Sink {
         }
     }
 
-    fn media(&mut self, port: usize, wire: Wire, frame: Frame, ctx: &Context) {
+    fn media(&mut self, port: usize, wire: Wire, colour: Colour, frame: Frame, ctx: &Context) {
         let (codec, stream, now) = (wire.codec(), frame.stream(), ctx.now());
         let kind = codec.kind();
         match self.lanes[kind.index()].turn(port, stream, now) {
@@ -228,12 +231,12 @@ impl Sink {
         }
         self.upstream.note(kind, stream, frame.payload().len(), now);
         match wire {
-            Wire::Unit(codec) => self.unit(codec, frame, ctx),
+            Wire::Unit(codec) => self.unit(codec, colour, frame, ctx),
             Wire::Packet(codec) => self.packet(codec, frame, ctx),
         }
     }
 
-    fn unit(&mut self, codec: Codec, frame: Frame, ctx: &Context) {
+    fn unit(&mut self, codec: Codec, colour: Colour, frame: Frame, ctx: &Context) {
         let inter = codec.is_inter_coded();
         if frame.dts_delta_us() != 0 && !std::mem::replace(&mut self.has_told_of_order, true) {
             tracing::warn!(
@@ -246,7 +249,7 @@ impl Sink {
             self.ask_for_keyframe(ctx);
             return ctx.dropped(1);
         }
-        let pts = frame.pts();
+        let (pts, keyframe) = (frame.pts(), frame.has(flags::KEYFRAME));
         let lane = &mut self.lanes[codec.kind().index()];
         self.packets.clear();
         match lane
@@ -265,6 +268,11 @@ impl Sink {
                 return ctx.dropped(1);
             }
         }
+        let stated =
+            (codec.is_coloured_by_packets() && lane.states(colour, keyframe)).then_some(colour);
+        if let Some(last) = self.packets.last_mut() {
+            last.colour = stated;
+        }
         let mut sent = Ok(());
         for mut packet in self.packets.drain(..) {
             packet.sequence = Some(lane.numbers.number());
@@ -276,6 +284,7 @@ impl Sink {
         self.packets.clear();
         match sent {
             Ok(()) => {
+                lane.told = stated.or(lane.told);
                 if inter {
                     self.await_keyframe = false;
                 }

@@ -222,7 +222,11 @@ fn packets_of_another_stream_begin_at_a_keyframe_with_numbers_of_their_own() {
     let format = Format::video("rtp-vp8", 640, 360);
     // One bit of the payload says whether the frame is a keyframe. Both streams have one number at their sender.
     let mut push = |now: i64, stream, sequence, inter: u8| {
-        let fields = RtpFields { sequence, ssrc: 7 };
+        let fields = RtpFields {
+            sequence,
+            ssrc: 7,
+            colour: None,
+        };
         let frame = picture(vec![0x10, inter, 0, 0], stream, 0)
             .with_side_data(RtpFields::SIDE_DATA, &fields.to_bytes());
         line.push(now * MS, VIDEO, &format, frame)

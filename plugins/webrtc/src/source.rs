@@ -13,8 +13,10 @@ use crate::wire;
 /// **Outputs** `audio`, `video` and `data`, one kind each, or `out` with all three. **Params** `mode`: `encoded` (one
 /// access unit a frame: an Opus packet, samples of G.711, a VP8 frame, an H.264 picture in Annex B) or `packets` (one
 /// RTP payload a frame, nothing reassembled; encodings `rtp-opus`, `rtp-vp8` and so on; the packet's number as side data
-/// `levada.rtp/1`); `adapt`, see below. **Data** frames are `text/plain` or `application/octet-stream`; their stream is labelled with the
-/// data channel's label. **Events**: a keyframe request from downstream is passed to the peer for the video track that it
+/// `levada.rtp/1`, with what its header states of colours); `adapt`, see below. **Colours**: what the peer states of
+/// those of VP8 stands in the format (`levada_plugin::colour`), behind the parameters of the description; H.264 states
+/// its own in the stream. **Data** frames are `text/plain` or `application/octet-stream`; their stream is labelled with
+/// the data channel's label. **Events**: a keyframe request from downstream is passed to the peer for the video track that it
 /// means (PLI). With `adapt = true` a bitrate is as well (REMB), so that a browser whose own pictures come back to it sends no
 /// more than comes back: fewer are lost, and after a loss it takes seconds until pictures are large and many again.
 ///

@@ -45,6 +45,7 @@ impl Line {
 
     fn sound(&self, ssrc: u32, sequence: u16) {
         self.session.rtp(RtpIn {
+            colour: None,
             track: SOUND,
             codec: Codec::Opus,
             payload: Bytes::from(vec![0x78, sequence as u8]),
@@ -64,6 +65,7 @@ impl Line {
             .flat_map(|(unit, number)| packets_of(&mut packetiser, unit, number * 20_000_000));
         for (packet, sequence) in packets.zip(0..).filter(|(_, at)| !lost.contains(at)) {
             self.session.rtp(RtpIn {
+                colour: None,
                 track: PICTURES,
                 codec: packet.codec,
                 payload: packet.payload,
@@ -151,6 +153,7 @@ fn tracks_that_the_peer_gives_one_name_are_streams_of_their_own() {
     let line = Line::new();
     let send = |track, sequence: u16| {
         line.session.rtp(RtpIn {
+            colour: None,
             track: TrackId(track),
             codec: Codec::Opus,
             payload: Bytes::from_static(&[0x78, 0]),

@@ -1,6 +1,6 @@
 //! The formats in which WebRTC media travels through a graph.
 
-use levada_plugin::Format;
+use levada_plugin::{Format, colour::Colour};
 
 use crate::codec::{Codec, MediaKind};
 
@@ -55,14 +55,28 @@ impl Wire {
         }
     }
 
-    /// The format with what is known of it: for sound the channels, for pictures their size or 0.
-    pub(crate) fn format(self, channels: u32, size: (u32, u32), fmtp: &str) -> Format {
+    /// The format with what is known of it: for sound the channels, for pictures their size or 0 and their colours,
+    /// which stand behind the parameters of the description.
+    pub(crate) fn format(
+        self,
+        channels: u32,
+        size: (u32, u32),
+        fmtp: &str,
+        colour: Colour,
+    ) -> Format {
         let codec = self.codec();
+        let mut config = fmtp.to_owned();
+        if colour != Colour::default() {
+            if !config.is_empty() {
+                config.push(';');
+            }
+            config.push_str(&colour.to_string());
+        }
         match codec.kind() {
             MediaKind::Audio => Format::audio(self.encoding(), codec.clock_rate(), channels),
             MediaKind::Video => Format::video(self.encoding(), size.0, size.1),
         }
-        .with_config(fmtp)
+        .with_config(config)
     }
 }
 

@@ -31,6 +31,7 @@ async fn send(side: &Side, timestamp: &mut u32, what: &str, done: impl Fn() -> b
                 marker: true,
                 timestamp: *timestamp,
                 sequence: None,
+                colour: None,
             };
             side.peer.send_rtp(packet).unwrap();
         }

@@ -233,6 +233,7 @@ async fn a_second_exchange_of_descriptions_leaves_media_and_messages_running() {
             marker: true,
             timestamp: 0,
             sequence: None,
+            colour: None,
         };
         from.peer.send_rtp(packet).unwrap();
         from.peer.send_data("chat", Message::text("hi")).unwrap();
@@ -270,6 +271,7 @@ async fn a_side_that_only_wants_messages_gets_them() {
         marker: false,
         timestamp: 0,
         sequence: None,
+        colour: None,
     };
     assert_eq!(b.peer.send_rtp(packet), Err(Refused::NotNegotiated));
     close(a, b).await;

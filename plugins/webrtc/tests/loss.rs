@@ -55,6 +55,7 @@ impl PeerSink for Screen {
             sequence: packet.sequence,
             timestamp: packet.timestamp,
             marker: packet.marker,
+            colour: None,
         });
         while let Some(unit) = depacketiser.pop() {
             self.shown.lock().unwrap().push(unit);

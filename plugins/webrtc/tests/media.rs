@@ -4,6 +4,7 @@ mod common;
 
 use bytes::Bytes;
 use common::*;
+use levada_plugin::colour::Colour;
 use levada_webrtc::{Codec, MediaKind, Message, Peer, PeerEvent, Refused, RtpIn, RtpOut, TrackId};
 
 fn out(codec: Codec, number: u32) -> RtpOut {
@@ -13,6 +14,7 @@ fn out(codec: Codec, number: u32) -> RtpOut {
         marker: number.is_multiple_of(3),
         timestamp: number.wrapping_mul(960),
         sequence: None,
+        colour: None,
     }
 }
 
@@ -250,4 +252,35 @@ async fn messages_that_cannot_be_sent_are_refused_with_the_reason() {
     assert_eq!(a.peer.stats().messages_refused, 3);
     b.peer.close().await;
     a.peer.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn packets_go_without_colours_where_the_other_side_does_not_hear_them() {
+    let (a, b) = (side(loopback()).await, side(loopback()).await);
+    a.peer.create_offer().await.unwrap();
+    let offer = a.peer.wait_for_ice_gathering().await.unwrap();
+    let heard = |line: &&str| line.ends_with("rtp-hdrext/color-space");
+    assert_eq!(offer.lines().filter(heard).count(), 1, "{offer}");
+    let rest = offer.lines().filter(|line| !heard(line));
+    let without: String = rest.map(|line| format!("{line}\r\n")).collect();
+    b.peer
+        .handle_offer_and_create_answer(&without)
+        .await
+        .unwrap();
+    let answer = b.peer.wait_for_ice_gathering().await.unwrap();
+    assert_eq!(answer.lines().filter(heard).count(), 0, "{answer}");
+    a.peer.handle_answer(&answer).await.unwrap();
+    wait_connected(&a, &b).await;
+    for (from, to) in [(&a, &b), (&b, &a)] {
+        for number in 0..3 {
+            let packet = RtpOut {
+                colour: Some(Colour::default()),
+                ..out(Codec::Vp8, number)
+            };
+            from.peer.send_rtp(packet).unwrap();
+        }
+        let packets = packets(to, Codec::Vp8, 3).await;
+        assert!(packets.iter().all(|packet| packet.colour.is_none()));
+    }
+    close(a, b).await;
 }

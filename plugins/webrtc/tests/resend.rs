@@ -65,6 +65,7 @@ async fn lost_packets_come_again(codec: Codec, sender_offers: bool) {
             marker: true,
             timestamp: u32::from(number) * 180,
             sequence: None,
+            colour: None,
         };
         sender.peer.send_rtp(packet).unwrap();
     }

@@ -95,6 +95,7 @@ fn send(random: &mut Random, codec: Codec, count: usize) -> Vec<Sent> {
                         sequence,
                         timestamp,
                         marker,
+                        colour: None,
                     }
                 },
             );
@@ -253,6 +254,7 @@ fn an_idr_picture_gets_the_parameter_sets_that_came_before() {
         sequence,
         timestamp,
         marker: true,
+        colour: None,
     };
     let mut depacketiser = Depacketiser::new(Codec::H264, LIMITS);
     // An IDR picture without its parameter sets cannot be decoded.
@@ -297,6 +299,7 @@ fn strangers_cannot_make_it_panic_or_hold_without_bound() {
                     _ => round / 5 * 3000,
                 },
                 marker: random.below(4) == 0,
+                colour: None,
             };
             depacketiser.push(packet);
             while let Some(unit) = depacketiser.pop() {
@@ -320,6 +323,7 @@ fn a_unit_that_never_ends_is_given_up() {
                 sequence,
                 timestamp: 0,
                 marker: false,
+                colour: None,
             });
             assert!(depacketiser.pop().is_none());
             // What follows the first packet.

@@ -11,7 +11,7 @@ use rtc::peer_connection::configuration::interceptor_registry::{
 };
 use rtc::peer_connection::configuration::setting_engine::SctpMaxMessageSize;
 use rtc::rtp_transceiver::rtp_sender::{
-    RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RtpCodecKind,
+    RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpHeaderExtensionCapability, RtpCodecKind,
 };
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler,
@@ -25,6 +25,7 @@ use crate::config::{MAX_ADDRESSES, MAX_MESSAGE_BYTES, PeerConfig};
 use crate::congestion::Congestion;
 use crate::error::PeerError;
 use crate::keyframes::KeyframeRequests;
+use crate::media::colour;
 
 /// Bytes that one data channel may have on the way before its writer waits.
 const CHANNEL_BUFFER_BYTES: usize = 1 << 20;
@@ -97,13 +98,18 @@ fn media_engine(config: &PeerConfig) -> webrtc::error::Result<MediaEngine> {
     Ok(engine)
 }
 
-/// The core's default interceptors, with a limit, and ours.
+/// The core's default interceptors, with a limit, and ours; and the header extensions.
 fn interceptors(
     media: &mut MediaEngine,
     congestion: &Arc<Congestion>,
 ) -> webrtc::error::Result<Registry> {
     configure_simulcast_extension_headers(media)?;
     let registry = configure_twcc_receiver_only(Registry::new(), media)?;
+    // Behind the others, which keep their numbers in offers.
+    let colours = RTCRtpHeaderExtensionCapability {
+        uri: colour::URI.to_owned(),
+    };
+    media.register_header_extension(colours, RtpCodecKind::Video, None)?;
     let requests = NackGeneratorBuilder::new()
         // Without a limit a packet that cannot come any more is asked for until the window has passed it.
         .with_max_nacks_per_packet(MAX_REQUESTS)

@@ -1,9 +1,12 @@
 //! The steps of an exchange of descriptions.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rtc::media_stream::MediaStreamTrack;
-use rtc::rtp_transceiver::rtp_sender::{RTCRtpCodingParameters, RTCRtpEncodingParameters};
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCRtpCodingParameters, RTCRtpEncodingParameters, RTCRtpParameters,
+};
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::peer_connection::RTCSessionDescription;
 use webrtc::rtp_transceiver::{
@@ -115,15 +118,18 @@ impl TokioPeer {
             let Some(sending) = &negotiation.sending[kind.index()] else {
                 continue;
             };
-            let codecs = if sending.transceiver.current_direction().await?.has_send() {
-                sending.sender.get_parameters().await?.rtp_parameters.codecs
+            let agreed = if sending.transceiver.current_direction().await?.has_send() {
+                sending.sender.get_parameters().await?.rtp_parameters
             } else {
-                Vec::new()
+                RTCRtpParameters::default()
             };
-            self.shared.outbound.negotiate(kind, &codecs);
+            self.shared.outbound.negotiate(kind, &agreed);
         }
         if let Some(local) = self.connection.local_description().await {
             for section in sdp::sections(&local.sdp) {
+                if let Some(id) = section.colour_id {
+                    self.shared.colour_id.store(id, Ordering::Relaxed);
+                }
                 for (payload_type, codec) in section.codecs {
                     self.shared.payload_types.set(payload_type, codec);
                 }

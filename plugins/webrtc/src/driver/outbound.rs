@@ -7,16 +7,17 @@
 //! go through it, so they stay in order.
 //!
 //! `write_rtp` also answers Ok for packets that the core then throws away: a wrong stream number, a payload type that
-//! was not agreed, a header extension that was not. So all three are made here from what was agreed, and a packet
-//! whose codec was not is refused before it gets that far.
+//! was not agreed, a header extension that was not. So all three are made here from what was agreed, a packet whose
+//! codec was not is refused before it gets that far, and one with an extension that was not goes without it.
 
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use rtc::rtp;
-use rtc::rtp_transceiver::rtp_sender::RTCRtpCodecParameters;
+use rtc::rtp_transceiver::rtp_sender::RTCRtpParameters;
 use tokio::sync::Notify;
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
@@ -24,6 +25,7 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use super::shared::{Shared, count, lock};
 use crate::codec::{Codec, MediaKind};
 use crate::error::Refused;
+use crate::media::colour;
 use crate::peer::RtpOut;
 
 /// Packets of one kind that may wait in the second queue: a keyframe of about one megabyte.
@@ -46,6 +48,8 @@ struct Lane {
     payload_types: [Option<u8>; Codec::ALL.len()],
     /// Codecs in the other side's order of preference.
     order: Vec<Codec>,
+    /// The number of the header extension that states colours.
+    colour_id: Option<u8>,
     last_sequence: u16,
     overflow: VecDeque<rtp::Packet>,
     /// The task is at work on `overflow`: nothing may overtake it.
@@ -69,12 +73,18 @@ impl Outbound {
         lane.last_sequence = (ssrc as u16) & 0x7fff;
     }
 
-    /// Notes what the other side agreed to receive; an empty list stops the lane.
-    pub(super) fn negotiate(&self, kind: MediaKind, codecs: &[RTCRtpCodecParameters]) {
+    /// Notes what the other side agreed to receive; an empty list of codecs stops the lane.
+    pub(super) fn negotiate(&self, kind: MediaKind, agreed: &RTCRtpParameters) {
         let mut lane = lock(&self.lanes[kind.index()]);
         lane.payload_types = Default::default();
         lane.order.clear();
-        for parameters in codecs {
+        let colour = agreed.header_extensions.iter();
+        lane.colour_id = colour
+            .filter(|extension| extension.uri == colour::URI)
+            .find_map(|extension| u8::try_from(extension.id).ok())
+            // The core writes headers of the short form, which has room for these.
+            .filter(|id| (1..=14).contains(id));
+        for parameters in &agreed.codecs {
             let Some(codec) = Codec::from_mime_type(&parameters.rtp_codec.mime_type) else {
                 continue;
             };
@@ -104,16 +114,22 @@ impl Outbound {
         let sequence = packet
             .sequence
             .unwrap_or_else(|| lane.last_sequence.wrapping_add(1));
+        let mut header = rtp::Header {
+            version: 2,
+            marker: packet.marker,
+            payload_type,
+            sequence_number: sequence,
+            timestamp: packet.timestamp,
+            ssrc: lane.ssrc,
+            ..rtp::Header::default()
+        };
+        if let (Some(id), Some(colour)) = (lane.colour_id, packet.colour) {
+            let bytes = Bytes::copy_from_slice(&colour::write(colour));
+            // The number and the length fit; if they did not, the packet would go without it.
+            let _ = header.set_extension(id, bytes);
+        }
         let packet = rtp::Packet {
-            header: rtp::Header {
-                version: 2,
-                marker: packet.marker,
-                payload_type,
-                sequence_number: sequence,
-                timestamp: packet.timestamp,
-                ssrc: lane.ssrc,
-                ..rtp::Header::default()
-            },
+            header,
             payload: packet.payload,
         };
         if !lane.draining {

@@ -4,6 +4,7 @@
 //! The text comes from the other side. Nothing here trusts it beyond its form: unknown lines are passed over.
 
 use crate::codec::{Codec, MediaKind};
+use crate::media::colour;
 
 /// One media section.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(super) struct Section {
     pub(super) mid: String,
     /// The payload types of our codecs, in the section's order of preference.
     pub(super) codecs: Vec<(u8, Codec)>,
+    /// The number of the header extension that states colours, in a section of pictures.
+    pub(super) colour_id: Option<u8>,
     /// Its port is 0: it is not to be used.
     rejected: bool,
     /// The names of all encodings, ours or not.
@@ -42,6 +45,7 @@ pub(super) fn sections(sdp: &str) -> Vec<Section> {
                 kind,
                 mid: String::new(),
                 codecs: Vec::new(),
+                colour_id: None,
                 rejected,
                 names: Vec::new(),
                 fragments: Vec::new(),
@@ -53,6 +57,13 @@ pub(super) fn sections(sdp: &str) -> Vec<Section> {
         };
         if let Some(mid) = line.strip_prefix("a=mid:") {
             section.mid = mid.to_owned();
+        } else if let Some(map) = line.strip_prefix("a=extmap:") {
+            let mut words = map.split_ascii_whitespace();
+            // A direction may follow the number (RFC 8285, 8).
+            let id = words.next().and_then(|id| id.split('/').next());
+            if section.kind == Some(MediaKind::Video) && words.next() == Some(colour::URI) {
+                section.colour_id = id.and_then(|id| id.parse().ok());
+            }
         } else if let Some(fmtp) = line.strip_prefix("a=fmtp:") {
             if let Some((payload_type, params)) = fmtp.split_once(' ')
                 && let Ok(payload_type) = payload_type.parse()
@@ -177,6 +188,17 @@ mod tests {
         assert_eq!(video(&[Codec::Opus]), None);
         let audio = preferred(OFFER, MediaKind::Audio, &[Codec::Pcmu, Codec::Pcma]);
         assert_eq!(audio, Some(Codec::Pcmu));
+    }
+
+    #[test]
+    fn the_number_of_the_extension_that_states_colours_is_found() {
+        let map = |id: &str| {
+            let line = format!("a=extmap:{id} {}\r\nm=application", colour::URI);
+            sections(&OFFER.replace("m=application", &line))[1].colour_id
+        };
+        assert_eq!((map("8"), map("8/sendrecv")), (Some(8), Some(8)));
+        assert_eq!((map(""), map("256"), map("x")), (None, None, None));
+        assert_eq!(sections(OFFER)[1].colour_id, None);
     }
 
     #[test]

@@ -96,6 +96,8 @@ pub(super) struct Shared {
     tasks: Mutex<JoinSet<()>>,
     pub(super) counters: Counters,
     pub(super) payload_types: PayloadTypes,
+    /// The number of the header extension by which the other side states colours; 0 for none.
+    pub(super) colour_id: AtomicU8,
     pub(super) outbound: Outbound,
     pub(super) tracks: Tracks,
     pub(super) channels: Channels,
@@ -113,6 +115,7 @@ impl Shared {
             tasks: Mutex::new(JoinSet::new()),
             counters: Counters::default(),
             payload_types: PayloadTypes::new(),
+            colour_id: AtomicU8::new(0),
             outbound: Outbound::default(),
             tracks: Tracks::default(),
             channels,

@@ -17,6 +17,7 @@ use super::shared::{Shared, count, lock};
 use crate::codec::{Codec, MediaKind};
 use crate::error::Refused;
 use crate::keyframes::is_keyframe_request;
+use crate::media::colour;
 use crate::peer::{PeerEvent, RtpIn, TrackId, TrackInfo};
 
 /// The most remote tracks that a peer may have at a time.
@@ -133,6 +134,13 @@ async fn receive(shared: Arc<Shared>, track: Arc<dyn TrackRemote>) {
                 };
                 entry.ssrc.store(header.ssrc, Ordering::Relaxed);
                 count(&shared.counters.rtp_received);
+                let id = shared.colour_id.load(Ordering::Relaxed);
+                let colour = header
+                    .extensions
+                    .iter()
+                    .find(|extension| extension.id == id && id != 0)
+                    .filter(|_| codec.kind() == MediaKind::Video)
+                    .and_then(|extension| colour::read(&extension.payload));
                 shared.with_sink(|sink| {
                     sink.rtp(RtpIn {
                         track: entry.id,
@@ -142,6 +150,7 @@ async fn receive(shared: Arc<Shared>, track: Arc<dyn TrackRemote>) {
                         timestamp: header.timestamp,
                         sequence: header.sequence_number,
                         ssrc: header.ssrc,
+                        colour,
                     });
                 });
             }

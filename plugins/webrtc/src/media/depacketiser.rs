@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use levada_plugin::colour::Colour;
 
 use super::h264::{self, ParameterSets};
 use super::reorder::{Next, Reorder, ReorderLimits};
@@ -32,6 +33,8 @@ pub struct RtpPacket {
     pub timestamp: u32,
     /// The marker bit.
     pub marker: bool,
+    /// What its header states of the colours.
+    pub colour: Option<Colour>,
 }
 
 /// What a depacketiser has counted.
@@ -64,6 +67,10 @@ pub struct Depacketiser {
     open: Option<u32>,
     parts: Vec<Part>,
     bytes: usize,
+    /// What a packet of the unit being gathered stated of its colours.
+    stated: Option<Colour>,
+    /// What holds of them.
+    colour: Colour,
     h264: h264::Unit,
     sets: ParameterSets,
     /// Packets with this timestamp belong to a unit that has been dropped.
@@ -106,6 +113,8 @@ impl Depacketiser {
             open: None,
             parts: Vec::new(),
             bytes: 0,
+            stated: None,
+            colour: Colour::default(),
             h264: h264::Unit::default(),
             sets: ParameterSets::default(),
             broken: None,
@@ -209,6 +218,7 @@ impl Depacketiser {
             self.after_gap = false;
             self.open = Some(packet.timestamp);
         }
+        self.stated = packet.colour.or(self.stated);
         let added = self.add(&packet.payload);
         if added.is_err() || self.parts.len() > MAX_UNIT_PARTS || self.bytes > MAX_UNIT_BYTES {
             self.stats.malformed += 1;
@@ -266,6 +276,7 @@ impl Depacketiser {
         self.open = None;
         self.parts.clear();
         self.bytes = 0;
+        self.stated = None;
         self.h264 = h264::Unit::default();
     }
 
@@ -307,6 +318,9 @@ impl Depacketiser {
             self.await_keyframe = false;
             self.asked = None;
         }
+        if keyframe || self.stated.is_some() {
+            self.colour = self.stated.unwrap_or_default();
+        }
         let content = match self.parts.as_slice() {
             [part] if part.prefix_len == 0 => Content::Whole(part.bytes.clone()),
             parts => Content::Parts {
@@ -336,6 +350,7 @@ impl Depacketiser {
             keyframe,
             discontinuity: std::mem::take(&mut self.discontinuity) || back,
             size,
+            colour: self.colour,
         }
     }
 }

@@ -4,7 +4,9 @@
 //! because numbers keep their distances. Each number goes out once: encryption must never see it with another payload.
 
 use bytes::Bytes;
+use levada_plugin::colour::Colour;
 
+use super::colour;
 use super::timeline::ticks_of;
 use crate::codec::Codec;
 use crate::peer::RtpOut;
@@ -16,25 +18,31 @@ pub struct RtpFields {
     pub sequence: u16,
     /// The stream's number.
     pub ssrc: u32,
+    /// What its header states of the colours, if it does.
+    pub colour: Option<Colour>,
 }
 
 impl RtpFields {
     /// The name under which the fields travel as side data.
     pub const SIDE_DATA: &'static str = "levada.rtp/1";
 
-    /// Their bytes, little-endian: stream number, packet number, two bytes of zero.
-    pub fn to_bytes(self) -> [u8; 8] {
+    /// Their bytes, little-endian: stream number, packet number, two bytes of zero, and four of the colours as the
+    /// header extension has them, all zero where there is none.
+    pub fn to_bytes(self) -> [u8; 12] {
         let [a, b, c, d] = self.ssrc.to_le_bytes();
         let [e, f] = self.sequence.to_le_bytes();
-        [a, b, c, d, e, f, 0, 0]
+        let [g, h, i, j] = self.colour.map(colour::write).unwrap_or_default();
+        [a, b, c, d, e, f, 0, 0, g, h, i, j]
     }
 
-    /// Reads them; `None` when there are too few bytes.
+    /// Reads them; `None` when there are too few bytes. Those of the colours may be missing.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let [a, b, c, d, e, f, ..] = *bytes.first_chunk::<8>()?;
+        let (&[a, b, c, d, e, f, ..], rest) = bytes.split_first_chunk::<8>()?;
+        let stated = rest.iter().any(|byte| *byte != 0);
         Some(Self {
             ssrc: u32::from_le_bytes([a, b, c, d]),
             sequence: u16::from_le_bytes([e, f]),
+            colour: colour::read(rest).filter(|_| stated),
         })
     }
 }
@@ -188,6 +196,7 @@ impl Forwarder {
                 .start
                 .wrapping_add(ticks_of(pts_ns, codec.clock_rate())),
             sequence: Some(sequence),
+            colour: fields.and_then(|fields| fields.colour),
         })
     }
 
@@ -211,8 +220,19 @@ mod tests {
         let fields = RtpFields {
             sequence: 65_000,
             ssrc: 0xdead_beef,
+            colour: None,
         };
-        assert_eq!(RtpFields::from_bytes(&fields.to_bytes()), Some(fields));
+        let coloured = RtpFields {
+            colour: colour::read(&[1, 13, 1, 0x20]),
+            ..fields
+        };
+        for fields in [fields, coloured] {
+            assert_eq!(RtpFields::from_bytes(&fields.to_bytes()), Some(fields));
+        }
+        assert_eq!(
+            RtpFields::from_bytes(&coloured.to_bytes()[..8]),
+            Some(fields)
+        );
         assert_eq!(RtpFields::from_bytes(&[0; 7]), None);
     }
 
@@ -242,7 +262,11 @@ mod tests {
     fn distances_between_numbers_are_kept_and_a_new_stream_follows_on() {
         let mut forwarder = Forwarder::new(0, 1);
         let forward = |forwarder: &mut Forwarder, ssrc, sequence| {
-            let fields = RtpFields { sequence, ssrc };
+            let fields = RtpFields {
+                sequence,
+                ssrc,
+                colour: None,
+            };
             let packet = forwarder.forward(Codec::Vp8, Bytes::new(), 0, false, Some(fields));
             packet.and_then(|packet| packet.sequence)
         };
@@ -277,7 +301,11 @@ mod tests {
             (2, 9002, Some(8)),
             (2, 9001, Some(7)),
         ] {
-            let fields = RtpFields { sequence, ssrc };
+            let fields = RtpFields {
+                sequence,
+                ssrc,
+                colour: None,
+            };
             let packet = forwarder.forward(Codec::Vp8, Bytes::new(), 0, false, Some(fields));
             assert_eq!(packet.and_then(|packet| packet.sequence), number);
         }
@@ -288,7 +316,11 @@ mod tests {
         let mut forwarder = Forwarder::new(0, 1);
         for sequence in (0..200_u32).map(|step| (step * 997) as u16) {
             let mut forward = |sequence| {
-                let fields = RtpFields { sequence, ssrc: 1 };
+                let fields = RtpFields {
+                    sequence,
+                    ssrc: 1,
+                    colour: None,
+                };
                 let packet = forwarder.forward(Codec::Vp8, Bytes::new(), 0, false, Some(fields));
                 packet.map(|packet| packet.sequence)
             };

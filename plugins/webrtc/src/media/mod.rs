@@ -8,6 +8,7 @@
 //! G.711, one VP8 frame, or the NAL units of one H.264
 //! picture in Annex B form with four-byte start codes.
 
+pub(crate) mod colour;
 mod depacketiser;
 mod forward;
 mod h264;

@@ -12,8 +12,9 @@ use super::{h264, vp8};
 use crate::codec::Codec;
 use crate::peer::RtpOut;
 
-/// Payload bytes of a packet that pass every network: with all headers the datagram stays below 1280 bytes.
-pub const DEFAULT_PAYLOAD_BYTES: usize = 1200;
+/// Payload bytes of a packet that pass every network: with all headers, the extension that states colours included, the
+/// datagram stays below 1280 bytes.
+pub const DEFAULT_PAYLOAD_BYTES: usize = 1188;
 
 /// A unit that cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -96,6 +97,7 @@ impl Packetiser {
             marker: false,
             timestamp,
             sequence: None,
+            colour: None,
         };
         let copied = match codec {
             Codec::Opus => {

@@ -162,6 +162,7 @@ mod tests {
             sequence,
             timestamp,
             marker: false,
+            colour: None,
         }
     }
 

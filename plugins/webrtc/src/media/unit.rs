@@ -5,6 +5,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use levada_plugin::colour::Colour;
+
 use super::Part;
 
 /// One access unit as received.
@@ -21,6 +23,8 @@ pub struct AccessUnit {
     pub discontinuity: bool,
     /// Width and height in pixels, with video keyframes that say so.
     pub size: Option<(u32, u32)>,
+    /// What the stream's packets state of its colours up to here.
+    pub colour: Colour,
 }
 
 #[derive(Debug, Clone)]
