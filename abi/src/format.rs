@@ -40,7 +40,8 @@ pub struct Format {
     /// packet mode `rtp-` stands before the codec's name.
     pub encoding: Text,
     /// Codec configuration: SDP's `fmtp` parameters as text, or the codec's own bytes; often empty. For `i420` what
-    /// is known of its colours, as text: `range=full;primaries=bt709;transfer=bt709;matrix=bt709`.
+    /// is known of its colours, as text: `range=full;primaries=bt709;transfer=bt709;matrix=bt709`; for `vp8` that
+    /// behind the parameters.
     pub config: Text,
 }
 

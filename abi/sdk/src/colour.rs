@@ -6,6 +6,9 @@
 //! encoder puts it into its own, and a filter keeps it: one that leaves the format of a frame does so by
 //! itself, one that makes a format of another size copies the `config`.
 //!
+//! The `config` of `video/vp8` says the same, behind parameters that a description of RTP may have given it: a
+//! frame of VP8 has no word of colours, and what carries the stream does. Other codecs state them in the stream.
+//!
 //! | key | values |
 //! |---|---|
 //! | `range` | `full` (0 to 255), `limited` (Y 16 to 235, U and V 16 to 240) |
@@ -71,7 +74,7 @@ pub struct Colour {
 }
 
 impl Colour {
-    /// Reads what the format of a raw picture states. What is not understood counts as not stated.
+    /// Reads what the format of a raw picture, or of VP8, states. What is not understood counts as not stated.
     #[must_use]
     pub fn of(format: &Format) -> Colour {
         let text = std::str::from_utf8(&format.config).unwrap_or_default();

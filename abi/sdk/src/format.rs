@@ -17,7 +17,7 @@ pub struct Format {
     /// MIME type.
     pub encoding: String,
     /// Codec configuration, often empty: SDP's `fmtp` text or the codec's own bytes; of raw pictures their
-    /// [colours](crate::colour).
+    /// [colours](crate::colour), and of VP8 those behind the text.
     pub config: Vec<u8>,
 }
 

@@ -10,9 +10,12 @@
 //!
 //! *Order.* A frame gives its picture in the same call. Frames that are only referred to (`show_frame` 0) give none.
 //!
-//! *Size.* It may change at any keyframe; odd sizes are decoded as they are. VP8 has one kind of colours, BT.601 in
-//! limited range, which is what `video/i420` is where nothing is stated; the factors by which a keyframe asks to be
+//! *Size.* It may change at any keyframe; odd sizes are decoded as they are. The factors by which a keyframe asks to be
 //! enlarged for showing are not followed.
+//!
+//! *Colours.* A frame has no word of them. By itself VP8 means BT.601 in limited range, which is what `video/i420` is
+//! where nothing is stated. What goes around a stream may state others, as browsers do of what a page draws, and that
+//! stands in the format of the input; it may change at any frame.
 //!
 //! *Streams.* Each has a decoder of its own, for the 16 that were used last.
 
@@ -29,7 +32,8 @@ use crate::codec::{self, is_keyframe};
 /// Decodes VP8 into I420.
 ///
 /// **Inputs** `in`: `video/vp8`, one frame of the codec each, up to as many pixels as 4096x2304 has. **Outputs**
-/// `out`: `video/i420`, tightly packed; `pts`, duration and stream are those of what came in. Each picture is copied
+/// `out`: `video/i420`, tightly packed, with the colours that the format of the input states
+/// (`levada_plugin::colour`); `pts`, duration and stream are those of what came in. Each picture is copied
 /// once, out of the library's memory. **Params** none. **Events** from `out`: a keyframe request is taken, because
 /// raw pictures are all keyframes. **Example** `"browser.video -> decode -> mirror"` with
 /// `decode = { type = "vp8-decoder" }`.
@@ -44,6 +48,8 @@ pub struct Vp8Decoder {
 struct Stream {
     /// The format of the input, known to be VP8.
     input: u32,
+    /// What that states of the colours.
+    colour: Colour,
     /// None while decoding waits for a keyframe.
     codec: Option<codec::Decoder>,
     requests: KeyframeRequests,
@@ -91,7 +97,7 @@ impl Stream {
     /// Copies a picture into a buffer on loan.
     fn copy(&mut self, shown: &oxideav_vp8::Vp8DecodedFrame, ctx: &Context) -> Result<Frame> {
         let size = (shown.width, shown.height);
-        self.pictures.make(size, Colour::default(), ctx, |picture| {
+        self.pictures.make(size, self.colour, ctx, |picture| {
             let planes = [&shown.y, &shown.u, &shown.v];
             for (to, from) in picture.planes().iter_mut().zip(planes) {
                 to.copy_from(from, to.width)?;
@@ -114,6 +120,7 @@ impl Vp8Decoder {
                 )));
             }
             stream.input = frame.format_id();
+            stream.colour = Colour::of(&format);
         }
         let (why, what) = match stream.decode(frame, ctx) {
             Ok(None) => return Ok(()),

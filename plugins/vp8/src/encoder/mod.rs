@@ -11,12 +11,16 @@
 //! `keyframe-interval` seconds.
 //!
 //! *Size.* Up to as many pixels as 4096x2304 has; more are an error. Another size begins a codec anew. Odd sizes are
-//! encoded as they are. *Colours*: VP8 has BT.601 in limited range; what the format states else is not carried.
+//! encoded as they are.
+//!
+//! *Colours.* A frame of the codec has no word of them, and by itself VP8 means BT.601 in limited range. What the
+//! pictures' format states goes into the format of the frames, for `webrtc-sink` and files to pass on.
 
 mod vpx;
 
 use levada_plugin::{
     Streams,
+    colour::Colour,
     picture::{I420, Sizes},
     prelude::*,
 };
@@ -34,9 +38,9 @@ const LONGEST_US: i64 = 1_000_000;
 
 /// Encodes I420 as VP8.
 ///
-/// **Inputs** `in`: `video/i420`, up to as many pixels as 4096x2304 has. **Outputs** `out`: `video/vp8`, one frame of the
-/// codec each; `pts`, duration and stream are the picture's. Each frame is copied once, out of the library's memory.
-/// **Params** `bitrate` in kbit/s, `keyframe-interval` in seconds (0: when asked for), `complexity`, `skip`. **Events**
+/// **Inputs** `in`: `video/i420`, up to as many pixels as 4096x2304 has. **Outputs** `out`: `video/vp8`, one frame of
+/// the codec each, with the colours of the picture in its format; `pts`, duration and stream are the picture's. Each
+/// frame is copied once, out of the library's memory. **Params** `bitrate` in kbit/s, `keyframe-interval` in seconds (0: when asked for), `complexity`, `skip`. **Events**
 /// from `out`: keyframe requests and bitrates are taken. **Example** `"mirror -> encode -> screen.video"` with
 /// `encode = { type = "vp8-encoder", params = { bitrate = 2000 } }`.
 pub struct Vp8Encoder {
@@ -53,8 +57,10 @@ pub struct Vp8Encoder {
 }
 
 struct Stream {
-    /// With the size of its pictures and the format of its frames.
-    codec: Option<(Encoder, (u32, u32), u32)>,
+    /// With the size of its pictures.
+    codec: Option<(Encoder, (u32, u32))>,
+    /// The formats of the last picture and of its frame.
+    formats: (u32, u32),
     /// Bits a second that the receiver can take, at most the param.
     bitrate: u32,
     /// Whether the codec is to be told of another bitrate.
@@ -71,6 +77,7 @@ impl Stream {
     fn new(bitrate: u32) -> Stream {
         Stream {
             codec: None,
+            formats: (0, 0),
             bitrate,
             has_news: false,
             wants_keyframe: false,
@@ -105,7 +112,7 @@ impl Vp8Encoder {
             .streams
             .of(frame.stream(), || Ok(Stream::new(allowed)))?;
         stream.advance(frame.pts());
-        if stream.codec.as_ref().is_none_or(|(_, of, _)| *of != size) {
+        if stream.codec.as_ref().is_none_or(|(_, of)| *of != size) {
             if u64::from(size.0) * u64::from(size.1) > MAX_PIXELS {
                 return Err(Error::new(format_args!(
                     "vp8-encoder encodes pictures of up to {MAX_PIXELS} pixels, as 4096x2304, and these are {}x{}; put a \
@@ -119,12 +126,16 @@ impl Vp8Encoder {
                 speed: self.speed,
                 skip: self.skip,
             };
-            let format = ctx.format_id(&Format::video("vp8", size.0, size.1))?;
-            stream.codec = Some((Encoder::new(setup)?, size, format));
+            stream.codec = Some((Encoder::new(setup)?, size));
             stream.has_news = false;
         }
+        if stream.formats.0 != frame.format_id() || stream.formats.0 == 0 {
+            let colour = Colour::of(&ctx.format(frame.format_id()).unwrap_or_default());
+            let format = Format::video("vp8", size.0, size.1).with_config(colour.to_string());
+            stream.formats = (frame.format_id(), ctx.format_id(&format)?);
+        }
         let (news, bitrate) = (std::mem::take(&mut stream.has_news), stream.bitrate);
-        let Some((codec, _, format)) = &mut stream.codec else {
+        let Some((codec, _)) = &mut stream.codec else {
             return Ok(None);
         };
         if news {
@@ -157,7 +168,7 @@ impl Vp8Encoder {
         ctx.copied(encoded.bytes.len());
         Ok(Some(
             Frame::new(Kind::Video, loan)
-                .with_format_id(*format)
+                .with_format_id(stream.formats.1)
                 .with_stream(frame.stream())
                 .with_pts(frame.pts())
                 .with_duration_us(frame.duration_us())

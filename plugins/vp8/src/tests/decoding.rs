@@ -33,6 +33,31 @@ fn pictures_are_those_of_other_decoders_to_the_bit() -> Result {
 }
 
 #[test]
+fn pictures_state_the_colours_that_their_stream_came_with_from_frame_to_frame() -> Result {
+    let mut node = Harness::<Vp8Decoder>::new(&[])?;
+    let colours = "range=full;primaries=bt709;transfer=srgb;matrix=bt709";
+    let course = [
+        ("max-fs=3600;range=full", "range=full"),
+        (colours, colours),
+        ("", ""),
+    ];
+    // The second frame is not to be shown.
+    let units = MOVING.units();
+    for ((stated, wanted), (n, unit)) in course.into_iter().zip([(0, 0), (2, 2), (3, 3)]) {
+        if n == 2 {
+            push(&mut node, 1, units[1])?;
+        }
+        let format = Format::video("vp8", 176, 144).with_config(stated);
+        let frame = coded(&node, n, units[unit]).with_format_id(node.format_id(&format));
+        let out = node.push(0, vec![frame])?;
+        let format = node.format(out[0].1.format_id()).unwrap_or_default();
+        assert_eq!(format, Format::video("i420", 176, 144).with_config(wanted));
+    }
+    assert_eq!(node.dropped(), 0);
+    Ok(())
+}
+
+#[test]
 fn frames_that_are_not_to_be_shown_give_no_picture_and_count_as_nothing_lost() -> Result {
     let units = MOVING.units();
     let hidden = units.iter().filter(|unit| unit[0] & 0x10 == 0).count();

@@ -95,6 +95,27 @@ fn a_round_trip_keeps_the_picture_at_any_size() -> Result {
 }
 
 #[test]
+fn frames_come_with_the_colours_of_their_pictures_and_a_change_needs_no_keyframe() -> Result {
+    let mut node = Harness::<Vp8Encoder>::new(&[])?;
+    let bytes = picture(0, SIZE)?;
+    for (n, colours) in (0..).zip(["range=full;matrix=smpte170m", "range=limited", ""]) {
+        let format = Format::video("i420", SIZE.0, SIZE.1).with_config(colours);
+        let frame = Frame::from_bytes(Kind::Video, bytes.clone().into())
+            .with_format_id(node.format_id(&format))
+            .with_pts(n * 33_333_333)
+            .with_stream(1);
+        let out = node.push(0, vec![frame])?;
+        assert_eq!(out[0].1.has(flags::KEYFRAME), n == 0);
+        let format = node.format(out[0].1.format_id()).unwrap_or_default();
+        assert_eq!(
+            format,
+            Format::video("vp8", SIZE.0, SIZE.1).with_config(colours)
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn a_keyframe_comes_with_the_next_picture_after_a_request_and_not_otherwise() -> Result {
     let mut node = Harness::<Vp8Encoder>::new(&[])?;
     let mut units = run(&mut node, 0..7)?;
