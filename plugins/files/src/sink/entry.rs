@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU32;
 
-use levada_plugin::prelude::*;
+use levada_plugin::{colour::Colour, prelude::*};
 use shiguredo_mp4::{
     FixedPointNumber, Uint,
     bitstream::{
@@ -80,7 +80,7 @@ pub(super) fn describe(format: &Format, unit: &[u8]) -> Result<Option<Descriptio
         }
         (Media::Audio { rate, channels }, "aac") => aac(rate, channels, &format.config).map(Some),
         (Media::Video { .. }, "h264") => Ok(h264(unit)),
-        (Media::Video { .. }, "vp8") => Ok(vp8(unit)),
+        (Media::Video { .. }, "vp8") => Ok(vp8(format, unit)),
         (Media::Video { .. }, "vp9") => Ok(vp9(unit)),
         (Media::Video { .. }, "av1") => Ok(av1(unit)),
         _ => Err(Error::new(format_args!(
@@ -184,14 +184,21 @@ fn h264(unit: &[u8]) -> Option<Description> {
     })
 }
 
-/// Needs a keyframe, which says its size.
-fn vp8(unit: &[u8]) -> Option<Description> {
+/// Needs a keyframe, which says its size. What the format does not state of the colours is what VP8 means by itself.
+fn vp8(format: &Format, unit: &[u8]) -> Option<Description> {
     let key = vp8::parse_frame_header(unit).ok()?.keyframe?;
+    let colour = Colour::of(format);
     let config = Vp8SampleEntryConfig {
-        video_full_range_flag: false,
-        colour_primaries: Vp8SampleEntryConfig::COLOUR_PRIMARIES_BT601,
-        transfer_characteristics: Vp8SampleEntryConfig::TRANSFER_CHARACTERISTICS_BT601,
-        matrix_coefficients: Vp8SampleEntryConfig::MATRIX_COEFFICIENTS_BT601,
+        video_full_range_flag: colour.full_range.unwrap_or(false),
+        colour_primaries: colour
+            .primaries
+            .unwrap_or(Vp8SampleEntryConfig::COLOUR_PRIMARIES_BT601),
+        transfer_characteristics: colour
+            .transfer
+            .unwrap_or(Vp8SampleEntryConfig::TRANSFER_CHARACTERISTICS_BT601),
+        matrix_coefficients: colour
+            .matrix
+            .unwrap_or(Vp8SampleEntryConfig::MATRIX_COEFFICIENTS_BT601),
         width: key.width,
         height: key.height,
     };

@@ -1,4 +1,4 @@
-//! Files that are no MP4: what is recorded is played as it was. What tests of MP4 need as well is in `tests.rs`.
+//! Files of one track: what is recorded is played as it was. What tests of several tracks need is in `tests.rs`.
 
 use std::{fs, path::Path};
 
@@ -194,6 +194,29 @@ fn vp8_in_ivf_comes_back_from_the_first_keyframe_on() -> Result {
         [90_000_u32.to_le_bytes(), 1_u32.to_le_bytes()].concat()
     );
     assert_eq!(bytes[24..28], 18_000_u32.to_le_bytes());
+    Ok(())
+}
+
+#[test]
+fn the_colours_of_vp8_stand_in_an_mp4() -> Result {
+    let folder = tempfile::tempdir()?;
+    let (units, format) = play(Path::new(IVF), 1)?;
+    let all = "range=full;primaries=bt709;transfer=srgb;matrix=bt709";
+    // What VP8 means by itself stands for what is not stated, and where all of it is that, nothing is stated.
+    let usual = "primaries=smpte170m;transfer=smpte170m;matrix=smpte170m";
+    for (n, (stated, comes_back)) in (0..).zip([
+        (all.to_owned(), all.to_owned()),
+        ("range=full".to_owned(), format!("range=full;{usual}")),
+        (String::new(), String::new()),
+        (format!("range=limited;{usual}"), String::new()),
+    ]) {
+        let path = folder.path().join(format!("{n}.mp4"));
+        let format = format.clone().with_config(stated);
+        assert_eq!(record(&path, 1, &units, &format, &[])?, 0);
+        let (again, format_again) = play(&path, 1)?;
+        assert_eq!(again.len(), units.len());
+        assert_eq!(format_again, format.with_config(comes_back));
+    }
     Ok(())
 }
 

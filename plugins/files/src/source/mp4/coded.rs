@@ -1,9 +1,9 @@
 //! What both kinds of MP4 share: from a track's description to a format, and from a sample's bytes to a payload.
 
-use levada_plugin::{Loan, prelude::*};
+use levada_plugin::{Loan, colour::Colour, prelude::*};
 use shiguredo_mp4::{
     BaseBox,
-    boxes::{EdtsBox, HdlrBox, SampleEntry, TrakBox},
+    boxes::{EdtsBox, HdlrBox, SampleEntry, TrakBox, VpccBox},
 };
 use tracing::warn;
 
@@ -143,6 +143,28 @@ pub(super) fn formats_of(entries: &[SampleEntry], port: usize) -> Vec<Format> {
     of_port.filter_map(|e| Some(format_of(e)?.0)).collect()
 }
 
+/// The colours that a description of VP8 states: none where they are those that VP8 means by itself, for that is what
+/// those write who know of none.
+fn vp8_colour(said: &VpccBox) -> Colour {
+    const BT601: u8 = 6;
+    let points = [
+        said.colour_primaries,
+        said.transfer_characteristics,
+        said.matrix_coefficients,
+    ];
+    let is_full = said.video_full_range_flag.get() == 1;
+    if !is_full && points == [BT601; 3] {
+        return Colour::default();
+    }
+    let [primaries, transfer, matrix] = points.map(Colour::stated);
+    Colour {
+        full_range: Some(is_full),
+        primaries,
+        transfer,
+        matrix,
+    }
+}
+
 /// The format of what a description is about, and how H.264 is framed.
 fn format_of(entry: &SampleEntry) -> Option<(Format, Option<Avc>)> {
     let video = |name: &str, visual: &shiguredo_mp4::boxes::VisualSampleEntryFields| {
@@ -154,7 +176,10 @@ fn format_of(entry: &SampleEntry) -> Option<(Format, Option<Avc>)> {
             let (format, avc) = Avc::described(&avc1.avcc_box, width, height);
             (format, Some(avc))
         }
-        SampleEntry::Vp08(it) => (video("vp8", &it.visual), None),
+        SampleEntry::Vp08(it) => {
+            let config = vp8_colour(&it.vpcc_box).to_string();
+            (video("vp8", &it.visual).with_config(config), None)
+        }
         SampleEntry::Vp09(it) => (video("vp9", &it.visual), None),
         SampleEntry::Av01(it) => {
             let config = it.av1c_box.config_obus.clone();
