@@ -29,6 +29,11 @@ pub(crate) mod id {
     pub const VIDEO: u32 = 0xe0;
     pub const PIXEL_WIDTH: u32 = 0xb0;
     pub const PIXEL_HEIGHT: u32 = 0xba;
+    pub const COLOUR: u32 = 0x55b0;
+    pub const MATRIX_COEFFICIENTS: u32 = 0x55b1;
+    pub const RANGE: u32 = 0x55b9;
+    pub const TRANSFER_CHARACTERISTICS: u32 = 0x55ba;
+    pub const PRIMARIES: u32 = 0x55bb;
     pub const AUDIO: u32 = 0xe1;
     pub const SAMPLING_FREQUENCY: u32 = 0xb5;
     pub const CHANNELS: u32 = 0x9f;

@@ -30,9 +30,9 @@ const KEYFRAME_INTERVAL_NS: i64 = 500_000_000;
 /// format says. **Colours** that the format of VP8 states (`levada_plugin::colour`) are told to the peer with each
 /// keyframe and where they change, if it hears that. **Data** goes out on the data channel whose label is the stream's
 /// label, as text when its format is `text/plain`, otherwise as bytes. **Events**: when the peer asks for a keyframe,
-/// the request travels upstream from the inputs that bring pictures. When the network takes more or less than before, as the peer's reports show, a
-/// bitrate travels upstream: pictures get what sound leaves over. **Params** `min-bitrate` and `max-bitrate` in kbit/s:
-/// the least and the most that is told, sound and pictures together.
+/// the request travels upstream from the inputs that bring pictures. When the network takes more or less than before,
+/// as the peer's reports show, a bitrate travels upstream: pictures get what sound leaves over. **Params** `min-bitrate`
+/// and `max-bitrate` in kbit/s: the least and the most that is told, sound and pictures together.
 ///
 /// What the peer does not take (it is not connected yet, it did not agree to the codec, its queue is full) is dropped
 /// and counted; after a lost picture, pictures are dropped up to the next keyframe, which is asked for.

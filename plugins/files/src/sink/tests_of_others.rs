@@ -198,24 +198,31 @@ fn vp8_in_ivf_comes_back_from_the_first_keyframe_on() -> Result {
 }
 
 #[test]
-fn the_colours_of_vp8_stand_in_an_mp4() -> Result {
+fn the_colours_of_vp8_stand_in_a_recording() -> Result {
     let folder = tempfile::tempdir()?;
     let (units, format) = play(Path::new(IVF), 1)?;
-    let all = "range=full;primaries=bt709;transfer=srgb;matrix=bt709";
-    // What VP8 means by itself stands for what is not stated, and where all of it is that, nothing is stated.
+    let canvas = "range=full;primaries=bt709;transfer=srgb;matrix=bt709";
+    // MP4 has no room for what is not stated: what VP8 means by itself stands there, and where all of it is that,
+    // nothing is stated.
     let usual = "primaries=smpte170m;transfer=smpte170m;matrix=smpte170m";
-    for (n, (stated, comes_back)) in (0..).zip([
-        (all.to_owned(), all.to_owned()),
-        ("range=full".to_owned(), format!("range=full;{usual}")),
-        (String::new(), String::new()),
-        (format!("range=limited;{usual}"), String::new()),
+    let (full, limited) = (
+        format!("range=full;{usual}"),
+        format!("range=limited;{usual}"),
+    );
+    for (n, (stated, in_mp4)) in (0..).zip([
+        (canvas, canvas),
+        ("range=full", &full),
+        ("", ""),
+        (&limited, ""),
     ]) {
-        let path = folder.path().join(format!("{n}.mp4"));
         let format = format.clone().with_config(stated);
-        assert_eq!(record(&path, 1, &units, &format, &[])?, 0);
-        let (again, format_again) = play(&path, 1)?;
-        assert_eq!(again.len(), units.len());
-        assert_eq!(format_again, format.with_config(comes_back));
+        for (kind, comes_back) in [("mp4", in_mp4), ("mkv", stated)] {
+            let path = folder.path().join(format!("{n}.{kind}"));
+            assert_eq!(record(&path, 1, &units, &format, &[])?, 0);
+            let (again, format_again) = play(&path, 1)?;
+            assert_eq!(again.len(), units.len());
+            assert_eq!(format_again, format.clone().with_config(comes_back));
+        }
     }
     Ok(())
 }

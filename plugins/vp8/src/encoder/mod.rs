@@ -40,9 +40,9 @@ const LONGEST_US: i64 = 1_000_000;
 ///
 /// **Inputs** `in`: `video/i420`, up to as many pixels as 4096x2304 has. **Outputs** `out`: `video/vp8`, one frame of
 /// the codec each, with the colours of the picture in its format; `pts`, duration and stream are the picture's. Each
-/// frame is copied once, out of the library's memory. **Params** `bitrate` in kbit/s, `keyframe-interval` in seconds (0: when asked for), `complexity`, `skip`. **Events**
-/// from `out`: keyframe requests and bitrates are taken. **Example** `"mirror -> encode -> screen.video"` with
-/// `encode = { type = "vp8-encoder", params = { bitrate = 2000 } }`.
+/// frame is copied once, out of the library's memory. **Params** `bitrate` in kbit/s, `keyframe-interval` in seconds
+/// (0: when asked for), `complexity`, `skip`. **Events** from `out`: keyframe requests and bitrates are taken.
+/// **Example** `"mirror -> encode -> screen.video"` with `encode = { type = "vp8-encoder", params = { bitrate = 2000 } }`.
 pub struct Vp8Encoder {
     name: String,
     /// Most bits a second.

@@ -1,6 +1,6 @@
 //! [`Track`]: a stream's description, and its units as blocks.
 
-use levada_plugin::prelude::*;
+use levada_plugin::{colour::Colour, prelude::*};
 use shiguredo_mp4::{Encode, boxes::SampleEntry};
 
 use super::super::{
@@ -33,6 +33,8 @@ pub(super) struct Track {
     private: Vec<u8>,
     /// Width and height, or rate and channels.
     measures: (u32, u32),
+    /// Of VP8 alone: other codecs state them in the stream.
+    colour: Colour,
     /// How long a picture lasts, ns; 0 when the first one does not say.
     lasts: u64,
     last: Option<i64>,
@@ -50,6 +52,10 @@ impl Track {
         }
         let Some(description) = describe(&format, frame.payload())? else {
             return Ok(None);
+        };
+        let colour = match description.entry {
+            SampleEntry::Vp08(_) => Colour::of(&format),
+            _ => Colour::default(),
         };
         let side = |w: u16, h: u16| (u32::from(w), u32::from(h));
         let (codec, private, size) = match &description.entry {
@@ -92,6 +98,7 @@ impl Track {
             codec,
             private,
             measures: size,
+            colour,
             lasts: lasts.map_or(0, |(over, under)| under * 1_000_000_000 / over),
             last: None,
         }))
@@ -125,9 +132,27 @@ impl Track {
                 put_all(to, id::VIDEO, |to| {
                     put_uint(to, id::PIXEL_WIDTH, one.into());
                     put_uint(to, id::PIXEL_HEIGHT, other.into());
+                    if self.colour != Colour::default() {
+                        put_all(to, id::COLOUR, |to| self.describe_colour(to));
+                    }
                 });
             }
         });
+    }
+
+    /// Appends what is stated of the colours (RFC 9559, 5.1.4.1.28.16).
+    fn describe_colour(&self, to: &mut Vec<u8>) {
+        let colour = self.colour;
+        for (id, stated) in [
+            (id::MATRIX_COEFFICIENTS, colour.matrix),
+            (id::RANGE, colour.full_range.map(|full| 1 + u8::from(full))),
+            (id::TRANSFER_CHARACTERISTICS, colour.transfer),
+            (id::PRIMARIES, colour.primaries),
+        ] {
+            if let Some(value) = stated {
+                put_uint(to, id, value.into());
+            }
+        }
     }
 
     /// Makes a block of a unit; `None` when it cannot be one: of another stream, earlier than the one before, or malformed. Of

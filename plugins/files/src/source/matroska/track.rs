@@ -1,6 +1,6 @@
 //! [`Track`]: a track's description, and what its blocks become.
 
-use levada_plugin::{Loan, prelude::*};
+use levada_plugin::{Loan, colour::Colour, prelude::*};
 use shiguredo_mp4::{Decode, boxes::AvccBox};
 
 use super::{
@@ -41,6 +41,7 @@ struct Entry<'c> {
     lasts: u64,
     width: u32,
     height: u32,
+    colour: Colour,
     rate: f64,
     channels: u32,
     bits: u16,
@@ -60,6 +61,27 @@ pub(super) enum Found {
 
 fn clamp(value: Option<u64>) -> u32 {
     value.map_or(0, |value| u32::try_from(value).unwrap_or(u32::MAX))
+}
+
+/// What is stated of colours (RFC 9559, 5.1.4.1.28.16).
+fn colour(content: &[u8]) -> Colour {
+    let mut colour = Colour::default();
+    for (id, content) in within(content) {
+        let value = uint(content).and_then(|value| u8::try_from(value).ok());
+        let stated = value.and_then(Colour::stated);
+        match id {
+            id::MATRIX_COEFFICIENTS => colour.matrix = stated,
+            id::RANGE => {
+                colour.full_range = value
+                    .filter(|range| (1..=2).contains(range))
+                    .map(|range| range == 2);
+            }
+            id::TRANSFER_CHARACTERISTICS => colour.transfer = stated,
+            id::PRIMARIES => colour.primaries = stated,
+            _ => {}
+        }
+    }
+    colour
 }
 
 impl<'c> Entry<'c> {
@@ -85,6 +107,7 @@ impl<'c> Entry<'c> {
                         match id {
                             id::PIXEL_WIDTH => entry.width = clamp(uint(content)),
                             id::PIXEL_HEIGHT => entry.height = clamp(uint(content)),
+                            id::COLOUR => entry.colour = colour(content),
                             _ => {}
                         }
                     }
@@ -163,7 +186,10 @@ impl Track {
             .filter(|ns| (1..=10_000_000_000).contains(ns));
         let of_samples = |count: i64| (rate > 0).then(|| count * 1_000_000_000 / i64::from(rate));
         let (format, coding, lasts) = match entry.codec.as_str() {
-            "V_VP8" => (video("vp8"), Coding::AsItIs, said),
+            "V_VP8" => {
+                let config = entry.colour.to_string();
+                (video("vp8").with_config(config), Coding::AsItIs, said)
+            }
             "V_VP9" => (video("vp9"), Coding::AsItIs, said),
             "V_AV1" => {
                 let sequence = entry.private.get(4..).unwrap_or_default();
