@@ -1,10 +1,13 @@
 //! [`Mix`]: so many channels become more or fewer.
 //!
 //! Channels are in the order of WAVE: front left and right, centre, low frequencies, back left and right, side left and
-//! right. Downwards each channel goes to the sides that it is on, by the weights of ITU-R BS.775 (1 in front, 0.7071
-//! for centre, back and sides, nothing for low frequencies), divided by their sum, so that nothing exceeds full scale. One
-//! channel is the mean of the two sides. Upwards, one channel goes to both front ones and two stay the front ones; the
-//! others are silent.
+//! right. A channel goes to its own speaker where there is one, and else to the nearest ones that there are: the centre to
+//! both in front, a side to the back of the same side and the other way round, a back centre to both in the back, and what
+//! has none of these to the front of its side. That is by the weights of ITU-R BS.775: 1 for one of its own kind, 0.7071 for
+//! two, or for front instead of back, and nothing for low frequencies. All weights are divided by the largest sum of what
+//! one speaker gets, so that nothing exceeds full scale and channels stay as loud beside each other as they were.
+//!
+//! One channel is the mean of the two sides, and goes to both front ones. Speakers that nothing goes to are silent.
 
 use levada_plugin::prelude::*;
 
@@ -19,54 +22,110 @@ pub(super) struct Mix {
     weights: Vec<f32>,
 }
 
-/// How much of a channel of a layout is heard on the left and on the right.
-fn sides(channels: u32) -> Option<&'static [(f32, f32)]> {
-    const L: (f32, f32) = (1.0, 0.0);
-    const R: (f32, f32) = (0.0, 1.0);
-    const C: (f32, f32) = (HALF_POWER, HALF_POWER);
-    const LOW: (f32, f32) = (0.0, 0.0);
-    const BL: (f32, f32) = (HALF_POWER, 0.0);
-    const BR: (f32, f32) = (0.0, HALF_POWER);
+#[derive(Clone, Copy, PartialEq)]
+enum Speaker {
+    /// The only one.
+    One,
+    Left,
+    Right,
+    Centre,
+    Low,
+    BackLeft,
+    BackRight,
+    BackCentre,
+    SideLeft,
+    SideRight,
+}
+
+use Speaker::{
+    BackCentre, BackLeft, BackRight, Centre, Left, Low, One, Right, SideLeft, SideRight,
+};
+
+/// The speakers of so many channels.
+fn speakers(channels: u32) -> Option<&'static [Speaker]> {
     Some(match channels {
-        1 => &[(1.0, 1.0)],
-        2 => &[L, R],
-        3 => &[L, R, C],
-        4 => &[L, R, BL, BR],
-        5 => &[L, R, C, BL, BR],
-        6 => &[L, R, C, LOW, BL, BR],
+        1 => &[One],
+        2 => &[Left, Right],
+        3 => &[Left, Right, Centre],
+        4 => &[Left, Right, BackLeft, BackRight],
+        5 => &[Left, Right, Centre, BackLeft, BackRight],
+        6 => &[Left, Right, Centre, Low, BackLeft, BackRight],
         // A back centre before the sides.
-        7 => &[L, R, C, LOW, C, BL, BR],
-        8 => &[L, R, C, LOW, BL, BR, BL, BR],
+        7 => &[Left, Right, Centre, Low, BackCentre, SideLeft, SideRight],
+        8 => &[
+            Left, Right, Centre, Low, BackLeft, BackRight, SideLeft, SideRight,
+        ],
         _ => return None,
     })
+}
+
+/// Where a channel may go, the best first: the first one of which all speakers are there counts.
+fn ways(speaker: Speaker) -> &'static [&'static [(Speaker, f32)]] {
+    const H: f32 = HALF_POWER;
+    match speaker {
+        One => &[&[(One, 1.0)], &[(Left, 1.0), (Right, 1.0)]],
+        Left => &[&[(Left, 1.0)]],
+        Right => &[&[(Right, 1.0)]],
+        Centre => &[&[(Centre, 1.0)], &[(Left, H), (Right, H)]],
+        Low => &[&[(Low, 1.0)]],
+        BackLeft => &[&[(BackLeft, 1.0)], &[(SideLeft, 1.0)], &[(Left, H)]],
+        BackRight => &[&[(BackRight, 1.0)], &[(SideRight, 1.0)], &[(Right, H)]],
+        BackCentre => &[
+            &[(BackCentre, 1.0)],
+            &[(BackLeft, H), (BackRight, H)],
+            &[(Left, H), (Right, H)],
+        ],
+        SideLeft => &[&[(SideLeft, 1.0)], &[(BackLeft, 1.0)], &[(Left, H)]],
+        SideRight => &[&[(SideRight, 1.0)], &[(BackRight, 1.0)], &[(Right, H)]],
+    }
+}
+
+/// What each speaker of `to` gets of each channel of `from`: a row for each.
+fn rows(from: &[Speaker], to: &[Speaker]) -> Vec<Vec<f32>> {
+    let way = |channel: &Speaker| {
+        let mut ways = ways(*channel).iter();
+        let way = ways.find(|way| way.iter().all(|(speaker, _)| to.contains(speaker)));
+        way.copied().unwrap_or_default()
+    };
+    let weight = |speaker: &Speaker, channel: &Speaker| {
+        let found = way(channel).iter().find(|(other, _)| other == speaker);
+        found.map_or(0.0, |(_, weight)| *weight)
+    };
+    let row = |speaker| {
+        from.iter()
+            .map(|channel| weight(speaker, channel))
+            .collect()
+    };
+    to.iter().map(row).collect()
 }
 
 impl Mix {
     /// The mix from so many channels to so many.
     ///
     /// # Errors
-    /// When there is no rule for it.
+    /// When either number is 0 or more than [`MAX_CHANNELS`].
     pub fn new(from: u32, to: u32) -> Result<Mix> {
-        let known = sides(from).zip(sides(to)).map(|(sides, _)| sides);
-        let weights = match (known, from, to) {
-            (Some(_), from, to) if from == to => unit(from, to),
-            (Some(sides), _, 1 | 2) => down(sides, to as usize),
-            (Some(_), 1, _) => {
-                let mut weights = vec![0.0; to as usize];
-                weights[..2].fill(1.0);
-                weights
-            }
-            (Some(_), 2, _) => unit(from, to),
-            _ => {
-                return Err(Error::new(format_args!(
-                    "there is no rule to make {to} channels of {from}: resample makes 1 or 2 of up to {MAX_CHANNELS}, and up \
-                     to {MAX_CHANNELS} of 1 or 2; set channels = 2"
-                )));
-            }
+        let (Some(inputs), Some(outputs)) = (speakers(from), speakers(to)) else {
+            return Err(Error::new(format_args!(
+                "there is no rule to make {to} channels of {from}: resample takes and makes 1 to {MAX_CHANNELS}; set \
+                 channels = 2"
+            )));
         };
+        let mut rows = match (from, to) {
+            (2.., 1) => {
+                let sides = rows(inputs, &[Left, Right]);
+                let both = sides[0].iter().zip(&sides[1]);
+                vec![both.map(|(left, right)| left + right).collect()]
+            }
+            _ => rows(inputs, outputs),
+        };
+        let sums = rows.iter().map(|row| row.iter().sum::<f32>());
+        // At least 1: somebody gets a channel as it is.
+        let most = sums.fold(1.0, f32::max);
+        rows.iter_mut().flatten().for_each(|weight| *weight /= most);
         Ok(Mix {
-            from: from as usize,
-            weights,
+            from: inputs.len(),
+            weights: rows.concat(),
         })
     }
 
@@ -80,25 +139,6 @@ impl Mix {
         let weights = &self.weights[to * self.from..(to + 1) * self.from];
         moment.iter().zip(weights).map(|(s, w)| s * w).sum()
     }
-}
-
-/// Each channel as it is, and silence where there is none.
-fn unit(from: u32, to: u32) -> Vec<f32> {
-    let cells = (0..to).flat_map(|out| (0..from).map(move |channel| out == channel));
-    cells.map(f32::from).collect()
-}
-
-fn down(sides: &[(f32, f32)], to: usize) -> Vec<f32> {
-    let scale = |row: Vec<f32>| {
-        let sum: f32 = row.iter().sum();
-        row.into_iter().map(move |w| w / sum)
-    };
-    if to == 1 {
-        return scale(sides.iter().map(|(l, r)| l + r).collect()).collect();
-    }
-    let left = scale(sides.iter().map(|s| s.0).collect());
-    left.chain(scale(sides.iter().map(|s| s.1).collect()))
-        .collect()
 }
 
 #[cfg(test)]
@@ -142,9 +182,66 @@ mod tests {
 
     #[test]
     fn what_has_no_rule_is_refused_with_a_remedy() {
-        for (from, to) in [(6, 4), (9, 2), (0, 2), (2, 9)] {
+        for (from, to) in [(9, 2), (0, 2), (2, 9), (2, 0)] {
             let refused = Mix::new(from, to).err();
             assert!(refused.is_some_and(|e| e.to_string().contains("channels = 2")));
         }
+    }
+
+    #[test]
+    fn every_number_of_channels_becomes_every_other_without_clipping_on_its_own_side() -> Result {
+        for from in 1..=MAX_CHANNELS {
+            for to in 1..=MAX_CHANNELS {
+                let inputs = speakers(from).expect("a layout");
+                let outputs = speakers(to).expect("a layout");
+                let loudest = mixed(from, to, &vec![1.0; from as usize])?;
+                let most = loudest.iter().copied().fold(0.0, f32::max);
+                assert!((most - 1.0).abs() < 1e-6, "{from} to {to}: {loudest:?}");
+                for (at, channel) in inputs.iter().enumerate() {
+                    let mut moment = vec![0.0; from as usize];
+                    moment[at] = 1.0;
+                    let heard = mixed(from, to, &moment)?;
+                    let is_heard = heard.iter().any(|sample| *sample > 0.0);
+                    let is_low = *channel == Low && !outputs.contains(&Low);
+                    assert_eq!(is_heard, !is_low, "channel {at} of {from} in {to}");
+                    let rights = [Right, BackRight, SideRight];
+                    if [Left, BackLeft, SideLeft].contains(channel) {
+                        let mut on_right = outputs.iter().zip(&heard);
+                        assert!(on_right.all(|(s, sample)| !rights.contains(s) || *sample == 0.0));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn channels_that_have_no_speaker_go_to_the_nearest_and_stay_as_loud_beside_the_others() -> Result
+    {
+        let near = |heard: Vec<f32>, wanted: &[f32]| {
+            let mut pairs = heard.iter().zip(wanted);
+            assert!(
+                pairs.all(|(a, b)| (a - b).abs() < 1e-6),
+                "{heard:?}, {wanted:?}"
+            );
+        };
+        // The centre goes to both in front, low frequencies nowhere.
+        let front = 1.0 / (1.0 + HALF_POWER);
+        let moment = [0.1, 0.2, 0.3, 1.0, 0.4, 0.5];
+        let centre = 0.3 * HALF_POWER;
+        let wanted = [0.1 + centre, 0.2 + centre, 0.4, 0.5].map(|sample| sample * front);
+        near(mixed(6, 4, &moment)?, &wanted);
+        // The back is heard in front.
+        let wanted = [0.1 + 0.3 * HALF_POWER, 0.2 + 0.4 * HALF_POWER, 0.0].map(|s| s * front);
+        near(mixed(4, 3, &[0.1, 0.2, 0.3, 0.4])?, &wanted);
+        // Sides and backs become one.
+        let moment = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.1, 0.2];
+        near(mixed(8, 6, &moment)?, &[0.05, 0.1, 0.15, 0.2, 0.3, 0.4]);
+        // What has no channel is silent.
+        near(
+            mixed(4, 6, &[0.1, 0.2, 0.3, 0.4])?,
+            &[0.1, 0.2, 0.0, 0.0, 0.3, 0.4],
+        );
+        Ok(())
     }
 }

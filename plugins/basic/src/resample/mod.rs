@@ -25,8 +25,9 @@ const RATES: (u32, u32) = (8_000, 192_000);
 /// **Inputs** `in`: `audio/f32` at 8000 to 192000 Hz, up to 8 channels, in blocks of any length. **Outputs** `out`: the
 /// same frames where nothing is to be done, else one block a block (none while the filter fills) at the time that its sound
 /// had. **Params** `rate` in Hz, `channels`; 0 leaves it as it comes. Channels are mixed as [`mix`] says: two become one by
-/// their mean, one becomes two by repetition, more become two by ITU-R BS.775. A sample waits for 48 more at the lower of
-/// both rates. **Example** `{ type = "resample", params = { rate = 16000, channels = 1 } }` for a speech model.
+/// their mean, one becomes two by repetition, and channels that have no speaker go to the nearest by the weights of ITU-R
+/// BS.775. A sample waits for 48 more at the lower of both rates.
+/// **Example** `{ type = "resample", params = { rate = 16000, channels = 1 } }` for a speech model.
 pub struct Resample {
     rate: u32,
     channels: u32,

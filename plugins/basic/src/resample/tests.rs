@@ -208,6 +208,20 @@ fn channels_are_mixed_without_delay_where_the_rate_stays() -> Result {
 }
 
 #[test]
+fn every_number_of_channels_that_is_offered_is_made_of_every_other() -> Result {
+    for from in 1..=8 {
+        for to in 1..=8 {
+            let mut node = node(0, to)?;
+            let format = Format::audio("f32", 48_000, from);
+            let frame = block(&node, &format, 0, &vec![0.5; 480 * from as usize])?;
+            let out = node.push(0, vec![frame])?;
+            assert_eq!(samples(&out).len(), 480 * to as usize, "{from} to {to}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn rate_and_channels_change_at_once() -> Result {
     let mut node = node(16_000, 2)?;
     let out = convert(&mut node, 48_000, &tone(1_000.0, 48_000, 48_000), &[960])?;
