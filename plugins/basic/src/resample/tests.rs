@@ -1,7 +1,7 @@
 use std::f64::consts::TAU;
 
 use levada_plugin::{
-    as_f32, as_f32_mut,
+    as_f32, as_f32_mut, as_i16, as_i16_mut,
     harness::{Harness, Output, Value},
     prelude::*,
 };
@@ -251,6 +251,92 @@ fn a_jump_lets_out_what_was_held_and_begins_anew() -> Result {
     assert_eq!(after.pts(), 9_000 * MS);
     assert!(after.has(flags::DISCONTINUITY));
     assert_eq!(samples(&out).len(), 3 * 4_800);
+    Ok(())
+}
+
+fn whole_block(
+    node: &Harness<Resample>,
+    format: &Format,
+    pts: i64,
+    samples: &[i16],
+) -> Result<Frame> {
+    let mut loan = node.loan(size_of_val(samples))?;
+    as_i16_mut(loan.as_mut_slice())
+        .expect("aligned")
+        .copy_from_slice(samples);
+    let frame = Frame::new(Kind::Audio, loan).with_pts(pts);
+    Ok(frame.with_format_id(node.format_id(format)))
+}
+
+fn to(encoding: &'static str, rate: i64, channels: i64) -> Result<Harness<Resample>> {
+    Harness::new(&[
+        ("encoding", Value::Text(encoding)),
+        ("rate", Value::Integer(rate)),
+        ("channels", Value::Integer(channels)),
+    ])
+}
+
+#[test]
+fn whole_numbers_become_float_and_are_the_same_again() -> Result {
+    let all: Vec<i16> = (i16::MIN..=i16::MAX).collect();
+    let (whole, float) = (
+        Format::audio("s16", 48_000, 2),
+        Format::audio("f32", 48_000, 2),
+    );
+    let mut up = to("f32", 0, 0)?;
+    let out = up.push(0, vec![whole_block(&up, &whole, 7, &all)?])?;
+    assert_eq!(out[0].1.format_id(), up.format_id(&float));
+    assert_eq!(out[0].1.pts(), 7);
+    let heard = samples(&out);
+    let mut pairs = heard.iter().zip(&all);
+    assert!(pairs.all(|(float, whole)| *float == f32::from(*whole) / 32_768.0));
+    assert_eq!(up.bytes_copied(), 4 << 16);
+
+    let mut down = to("s16", 0, 0)?;
+    let out = down.push(0, vec![block(&down, &float, 7, &heard)?])?;
+    assert_eq!(out[0].1.format_id(), down.format_id(&whole));
+    assert_eq!(as_i16(out[0].1.payload()), Some(&all[..]));
+    // What is beyond full scale is as loud as can be.
+    let loud = [1.0, -1.0, 7.0, -7.0, f32::INFINITY, f32::NAN];
+    let out = down.push(0, vec![block(&down, &float, 1_000 * MS, &loud)?])?;
+    let most = [i16::MAX, i16::MIN, i16::MAX, i16::MIN, i16::MAX, 0];
+    assert_eq!(as_i16(out[0].1.payload()), Some(&most[..]));
+    Ok(())
+}
+
+#[test]
+fn whole_numbers_that_are_wanted_are_not_touched_and_others_are_converted_in_one_pass() -> Result {
+    let format = Format::audio("s16", 48_000, 2);
+    let sound: Vec<i16> = (0..9_600)
+        .map(|n| (n * 37 % 20_000 - 10_000) as i16)
+        .collect();
+    let mut same = to("s16", 48_000, 2)?;
+    let frame = whole_block(&same, &format, 0, &sound)?;
+    let at = frame.payload().as_ptr();
+    assert_eq!(same.push(0, vec![frame])?[0].1.payload().as_ptr(), at);
+    assert_eq!(same.bytes_copied(), 0);
+
+    let mut node = to("f32", 16_000, 1)?;
+    let mut out = node.push(0, vec![whole_block(&node, &format, 0, &sound)?])?;
+    out.extend(node.drain()?);
+    let heard = samples(&out);
+    assert_eq!(heard.len(), 1_600);
+    let float: Vec<f32> = sound.iter().map(|s| f32::from(*s) / 32_768.0).collect();
+    let format = Format::audio("f32", 48_000, 2);
+    let mut other = to("f32", 16_000, 1)?;
+    let mut out = other.push(0, vec![block(&other, &format, 0, &float)?])?;
+    out.extend(other.drain()?);
+    assert_eq!(samples(&out), heard);
+    Ok(())
+}
+
+#[test]
+fn half_a_sample_is_refused() -> Result {
+    let mut node = to("f32", 0, 0)?;
+    let format = node.format_id(&Format::audio("s16", 48_000, 2));
+    let frame = Frame::new(Kind::Audio, node.loan(6)?).with_format_id(format);
+    let refused = node.push(0, vec![frame]).err().map(|e| e.to_string());
+    assert!(refused.is_some_and(|e| e.contains("6 bytes") && e.contains("2 channels")));
     Ok(())
 }
 
