@@ -211,6 +211,51 @@ fn what_a_converter_keeps_is_within_what_it_states() {
     );
 }
 
+/// A resampler that takes and makes two encodings, and sound of each.
+const BOTH: &str = "
+    resample [converter] <in+1: audio/f32 audio/s16 >out: audio/f32;rate=8000..192000;channels=1..8 audio/s16;rate=8000..192000;channels=1..8 ?rate=0:0..192000 ?channels=0:0..8 ?encoding=f32
+    mic >out: audio/s16;rate=44100;channels=2
+    phone <in: audio/s16;rate=8000;channels=1";
+
+#[test]
+fn samples_in_another_encoding_are_converted_where_a_resampler_takes_both() {
+    let between = |from: &str, to: &str| {
+        let told = with(BOTH, &[from, to], &[&format!("{from} -> {to}")]).expect("a graph");
+        let types = catalog(&format!("{TYPES}\n{BOTH}"));
+        let built = graph(&[from, to], &[&format!("{from} -> {to}")])
+            .build(&types)
+            .expect("a graph");
+        (told, set(&built, &types, &format!("{to}~resample")))
+    };
+    let (told, params) = between("mic", "level");
+    assert_eq!(
+        told,
+        [
+            "mic.out -> level~resample.in: audio/s16;rate=44100;channels=2",
+            "level~resample.out -> level.in: audio/f32;rate=44100;channels=2",
+        ]
+    );
+    assert_eq!(params, ["rate=0", "channels=0", "encoding=\"f32\""]);
+    // Both ways, and the rate and the channels with it.
+    let (told, params) = between("tone", "phone");
+    assert_eq!(
+        told[1],
+        "phone~resample.out -> phone.in: audio/s16;rate=8000;channels=1"
+    );
+    assert_eq!(params[0], "rate=8000");
+    assert_eq!(params[2], "encoding=\"s16\"");
+    // One that a graph names makes what its param says of either.
+    let links = ["mic -> resample -> level"];
+    let named = with(BOTH, &["mic", "resample rate=16000", "level"], &links);
+    assert_eq!(
+        named.expect("a graph"),
+        [
+            "mic.out -> resample.in: audio/s16;rate=44100;channels=2",
+            "resample.out -> level.in: audio/f32;rate=16000;channels=2",
+        ]
+    );
+}
+
 #[test]
 fn without_a_converter_what_may_fit_is_accepted() {
     let types = "mic >out: audio/s16
