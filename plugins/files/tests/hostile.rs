@@ -69,6 +69,7 @@ fn survive(bytes: &[u8], start: f64) -> Result<usize, String> {
 /// What is wrong with what a file says, other than at a place in it.
 fn names_its_place(told: &str) -> bool {
     told.contains("at byte")
+        || told.contains("is empty")
         || told.contains("no file that file-source knows")
         || told.contains("that can be played")
 }

@@ -8,6 +8,12 @@ use std::{
 
 use levada_plugin::{Error, Result};
 
+/// What to do about a file that ends too early.
+pub(super) const CUT_OFF: &str = "it was cut off, or is being written still; wait until it is written, or copy what is whole of it, such as with ffmpeg -i IN -c copy OUT";
+/// What to do about a file that is damaged.
+pub(super) const DAMAGED: &str =
+    "it is damaged; copy what is whole of it, such as with ffmpeg -i IN -c copy OUT";
+
 /// A file that is open for reading.
 pub(super) struct Source {
     path: String,
@@ -77,7 +83,7 @@ impl Source {
             return Err(self.error(
                 at,
                 format_args!(
-                    "{what} has {len} bytes, but the file ends at {}; it was cut off, or is being written still",
+                    "{what} has {len} bytes, but the file ends at {}; {CUT_OFF}",
                     self.len
                 ),
             ));

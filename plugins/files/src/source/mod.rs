@@ -153,7 +153,7 @@ impl FileSource {
         let length = self.ends.iter().flatten().copied().max().unwrap_or(0);
         if length <= 0 {
             return Err(Error::new(
-                "the file holds nothing that lasts, so it cannot be looped",
+                "nothing lies behind the start that lasts, so it cannot be looped; lower the param start, or set loop = false",
             ));
         }
         for (short, end) in self.short.iter_mut().zip(&mut self.ends) {
@@ -346,6 +346,9 @@ fn open(path: &str, wanted: [bool; 2], fps: f64) -> Result<Box<dyn Demuxer>> {
     let mut head = [0; 12];
     let head = source.peek(&mut head)?;
     match head {
+        [] => Err(Error::new(format_args!(
+            "\"{path}\" is empty; record it again, or choose another file"
+        ))),
         [_, _, _, _, b'f', b't', b'y', b'p', ..] => mp4::Movie::open(source, wanted),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E']
         | [b'R', b'F', b'6', b'4', _, _, _, _, b'W', b'A', b'V', b'E'] => {

@@ -11,10 +11,18 @@ mod tables;
 mod track;
 
 use levada_plugin::prelude::*;
-use shiguredo_mp4::{BoxHeader, BoxType, Decode, ErrorKind, boxes::MoovBox};
+use shiguredo_mp4::{
+    BoxHeader, BoxType, Decode, ErrorKind,
+    boxes::{MoovBox, TrakBox},
+};
+use tracing::warn;
 
-use super::{Demuxer, MAX_OTHERS, Unit, bytes::Source, of_port};
-use coded::not_played;
+use super::{
+    AUDIO, Demuxer, MAX_OTHERS, Unit, VIDEO,
+    bytes::{DAMAGED, Source},
+    of_port,
+};
+use coded::{not_played, port_of_track};
 use fragments::Fragments;
 use track::Track;
 
@@ -41,29 +49,44 @@ impl Movie {
         let (at, len) = find_moov(&mut source)?;
         let mut bytes = vec![0; len];
         source.read(at, &mut bytes)?;
-        let (moov, _) = MoovBox::decode(&bytes)
-            .map_err(|cause| source.error(at, format_args!("the movie box is damaged: {cause}")))?;
+        let (moov, mut others) = decode(&mut bytes).map_err(|cause| {
+            source.error(
+                at,
+                format_args!(
+                    "the movie box is not understood: {cause}; rewrite the file, such as with ffmpeg -i IN -c copy OUT.mp4"
+                ),
+            )
+        })?;
         drop(bytes);
         if moov.mvex_box.is_some() {
             let place = at..at + len as u64;
-            return Ok(Box::new(Fragments::open(source, moov, place, wanted)?));
+            return Ok(Box::new(Fragments::open(
+                source, moov, place, others, wanted,
+            )?));
         }
-        let (mut tracks, mut others): (Vec<Track>, Vec<_>) = (vec![], vec![]);
+        let mut tracks: Vec<Track> = vec![];
         let movie_scale = moov.mvhd_box.timescale;
         for trak in moov.trak_boxes {
             let id = trak.tkhd_box.track_id;
-            let other = not_played(&trak);
-            let opened = Track::open(trak, movie_scale).map_err(|cause| {
-                source.error(at, format_args!("track {id} in the movie box: {cause}"))
-            })?;
-            if opened.is_none() && others.len() < MAX_OTHERS {
-                others.extend(other);
-            }
-            if let Some(track) = opened
-                && wanted[track.port()]
-                && tracks.iter().all(|t| t.port() != track.port())
-            {
-                tracks.push(track);
+            let Some(port) = port_of_track(&trak) else {
+                warn!(
+                    track = id,
+                    "a track of a kind that is not played is left out"
+                );
+                if others.len() < MAX_OTHERS {
+                    others.extend(not_played(&trak));
+                }
+                continue;
+            };
+            // What nobody wants may be damaged.
+            if wanted[port] && tracks.iter().all(|t| t.port() != port) {
+                let opened = Track::open(trak, port, movie_scale);
+                tracks.push(opened.map_err(|cause| {
+                    source.error(
+                        at,
+                        format_args!("track {id} in the movie box: {cause}; {DAMAGED}"),
+                    )
+                })?);
             }
         }
         Ok(Box::new(Movie {
@@ -74,6 +97,39 @@ impl Movie {
     }
 }
 
+/// The movie box from its bytes, without the tracks that are not understood: what those are is said for both ports, because who
+/// knows which of them they are for.
+fn decode(bytes: &mut [u8]) -> Result<(MoovBox, Vec<(usize, String)>), shiguredo_mp4::Error> {
+    let cause = match MoovBox::decode(bytes) {
+        Ok((moov, _)) => return Ok((moov, vec![])),
+        Err(cause) => cause,
+    };
+    let mut others = vec![];
+    let (_, mut at) = BoxHeader::decode(bytes)?;
+    while at < bytes.len() {
+        let (header, _) = BoxHeader::decode(&bytes[at..])?;
+        let len = usize::try_from(header.box_size.get()).unwrap_or(0);
+        let Some(child) = bytes.get(at..at.saturating_add(len)).filter(|_| len > 0) else {
+            return Err(cause);
+        };
+        if header.box_type == TrakBox::TYPE
+            && let Err(cause) = TrakBox::decode(child)
+        {
+            warn!(%cause, "a track that is not understood is left out");
+            let what = format!("a track in the movie box is not understood ({cause})");
+            others.extend([(AUDIO, what.clone()), (VIDEO, what)]);
+            // A box of this kind is passed over.
+            bytes[at + 4..at + 8].copy_from_slice(b"free");
+        }
+        at += len;
+    }
+    others.truncate(MAX_OTHERS);
+    if others.is_empty() {
+        return Err(cause);
+    }
+    Ok((MoovBox::decode(bytes)?.0, others))
+}
+
 /// The place and the length of the movie box.
 fn find_moov(source: &mut Source) -> Result<(u64, usize)> {
     let mut at = 0;
@@ -81,7 +137,7 @@ fn find_moov(source: &mut Source) -> Result<(u64, usize)> {
         let Some(found) = Place::read(source, at)? else {
             return Err(source.error(
                 at,
-                "the file ends without a movie box; it was cut off, or is being written still",
+                "the file ends without a movie box, in which its tables are; it was cut off, or is being written still: wait until it is written, or record it again, in fragments or as Matroska, which are played as far as they reach",
             ));
         };
         if found.kind == MoovBox::TYPE {

@@ -304,7 +304,10 @@ fn damage_in_a_fragment_is_told_with_its_place() {
     let mut bytes = FRAGMENTED.to_vec();
     bytes[at - 1] ^= 1;
     let told = survive(&bytes).expect_err("it is damaged").to_string();
-    let place = format!("at byte {}: the tables", moof.expect("it is there") - 4);
+    let place = format!(
+        "at byte {}: the fragment's tables",
+        moof.expect("it is there") - 4
+    );
     assert!(told.contains(&place), "{told}");
 }
 
@@ -356,6 +359,8 @@ fn what_cannot_be_played_is_refused_with_a_remedy() -> Result {
     if !made.is_ok_and(|status| status.success()) {
         fs::create_dir(&pipe)?;
     }
+    let empty = folder.path().join("empty.mp4");
+    fs::write(&empty, "")?;
     for (path, says) in [
         ("nowhere.mp4", "cannot be read"),
         (
@@ -364,6 +369,7 @@ fn what_cannot_be_played_is_refused_with_a_remedy() -> Result {
         ),
         (pipe.to_str().unwrap_or_default(), "no regular file"),
         (text.to_str().unwrap_or_default(), "ffmpeg -i"),
+        (empty.to_str().unwrap_or_default(), "is empty; record"),
     ] {
         let refused = open(path, &[]).err().map(|e| e.to_string());
         assert!(
@@ -421,9 +427,11 @@ fn a_file_cut_off_anywhere_says_where() -> Result {
     let media = (1..20).map(|n| whole.len() - n * n * 100);
     for length in within.chain(media) {
         let cut = survive(&whole[..length]).err().map(|e| e.to_string());
-        let says = cut
-            .as_ref()
-            .is_some_and(|e| e.contains("at byte") || (length < 12 && e.contains("no file that")));
+        let says = cut.as_ref().is_some_and(|e| {
+            e.contains("at byte")
+                || (length == 0 && e.contains("is empty"))
+                || (length < 12 && e.contains("no file that"))
+        });
         assert!(says, "cut to {length} bytes: {cut:?}");
     }
     Ok(())
@@ -509,6 +517,38 @@ fn a_file_says_what_each_port_will_carry() -> Result {
         ),
         "{missing}"
     );
+    Ok(())
+}
+
+/// Plays what is linked of a file of these bytes.
+fn linked(bytes: &[u8], ports: u64) -> Result<usize> {
+    let file = tempfile::NamedTempFile::new()?;
+    fs::write(file.path(), bytes)?;
+    let path: &'static str = file.path().to_string_lossy().into_owned().leak();
+    let params = [("path", Value::Text(path)), ("pace", Value::Text("fast"))];
+    let mut node = Harness::<FileSource>::with_linked_ports(&params, ports)?;
+    Ok(play(&mut node, usize::MAX)?.len())
+}
+
+#[test]
+fn a_track_that_no_link_wants_does_not_make_a_file_fail() -> Result {
+    let patched = |was: &[u8], to: &[u8]| -> Result<Vec<u8>> {
+        let mut bytes = fs::read(CLIP)?;
+        let at = bytes.windows(was.len()).rposition(|w| w == was);
+        let at = at.expect("it is there");
+        bytes[at..at + to.len()].copy_from_slice(to);
+        Ok(bytes)
+    };
+    // A description that lacks what it has to hold, and a table of durations that lists one sample too many.
+    let durations = [188, 1024, 1_u32].map(u32::to_be_bytes).concat();
+    for (bytes, says) in [
+        (patched(b"esds", b"esdx")?, "is not understood"),
+        (patched(&durations, &[0, 0, 0, 189])?, "in the movie box"),
+    ] {
+        assert_eq!(linked(&bytes, 1 << VIDEO)?, 120);
+        let told = linked(&bytes, 1 << AUDIO).map_err(|e| e.to_string());
+        assert!(told.as_ref().is_err_and(|e| e.contains(says)), "{told:?}");
+    }
     Ok(())
 }
 

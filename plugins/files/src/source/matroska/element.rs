@@ -2,7 +2,7 @@
 
 use levada_plugin::Result;
 
-use super::super::bytes::Source;
+use super::super::bytes::{DAMAGED, Source};
 use crate::ebml::{length, number};
 
 /// An element's header.
@@ -29,7 +29,7 @@ impl Element {
         let Some((id, header, size)) = header(&bytes[..len]) else {
             return Err(source.error(
                 from,
-                "no element begins here; the file is damaged, or was cut off",
+                format_args!("no element begins here; the file was cut off, or {DAMAGED}"),
             ));
         };
         let at = from + header as u64;

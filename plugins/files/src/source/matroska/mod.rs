@@ -123,7 +123,7 @@ impl Matroska {
             if at >= self.end {
                 return Err(self.source.error(
                     at,
-                    "the file ends without a cluster; it was cut off, or nothing was recorded",
+                    "the file ends without a cluster; it was cut off, or nothing was recorded: record it again",
                 ));
             }
             let element = Element::read(&mut self.source, at)?;

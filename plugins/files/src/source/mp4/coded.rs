@@ -92,7 +92,7 @@ pub(super) fn ns_of(units: i128, scale: i128, edit: (i128, i64)) -> i64 {
 }
 
 /// The port for what a description is about; `None` when it is not played.
-pub(super) fn port_of(entry: &SampleEntry) -> Option<usize> {
+fn port_of(entry: &SampleEntry) -> Option<usize> {
     match entry {
         SampleEntry::Avc1(_)
         | SampleEntry::Vp08(_)
@@ -101,6 +101,12 @@ pub(super) fn port_of(entry: &SampleEntry) -> Option<usize> {
         SampleEntry::Mp4a(_) | SampleEntry::Opus(_) => format_of(entry).map(|_| AUDIO),
         _ => None,
     }
+}
+
+/// The port for a track; `None` when it is not played.
+pub(super) fn port_of_track(trak: &TrakBox) -> Option<usize> {
+    let entries = &trak.mdia_box.minf_box.stbl_box.stsd_box.entries;
+    entries.first().and_then(port_of)
 }
 
 /// The port that a track is for and that does not play it, and what the track holds: the name of its box, or what an `mp4a`

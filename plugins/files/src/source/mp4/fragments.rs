@@ -15,9 +15,13 @@ use shiguredo_mp4::{
 use tracing::warn;
 
 use super::{
-    super::{AUDIO, Demuxer, MAX_OTHERS, Unit, VIDEO, bytes::Source, of_port},
+    super::{
+        AUDIO, Demuxer, MAX_OTHERS, Unit, VIDEO,
+        bytes::{DAMAGED, Source},
+        of_port,
+    },
     Place,
-    coded::{Coded, begins, edit_of, formats_of, not_played, ns_of, port_of},
+    coded::{Coded, begins, edit_of, formats_of, not_played, ns_of, port_of_track},
     length,
     tables::{Known, Listed, MAX_TABLE, list},
 };
@@ -148,19 +152,18 @@ impl Fragments {
         source: Source,
         moov: MoovBox,
         place: Range<u64>,
+        mut others: Vec<(usize, String)>,
         wanted: [bool; 2],
     ) -> Result<Fragments> {
-        let (mut tracks, mut others): (Vec<Track>, Vec<_>) = (vec![], vec![]);
-        let mut known = vec![];
+        let (mut tracks, mut known): (Vec<Track>, Vec<_>) = (vec![], vec![]);
         for trak in moov.trak_boxes {
-            let entries = &trak.mdia_box.minf_box.stbl_box.stsd_box.entries;
             let id = trak.tkhd_box.track_id;
             let said = moov.mvex_box.iter().flat_map(|mvex| &mvex.trex_boxes);
             known.push(Known::new(
                 id,
                 said.into_iter().find(|trex| trex.track_id == id),
             ));
-            let Some(port) = entries.first().and_then(port_of) else {
+            let Some(port) = port_of_track(&trak) else {
                 warn!(
                     track = id,
                     "a track of a kind that is not played is left out"
@@ -176,7 +179,7 @@ impl Fragments {
                 let table = table.map_err(|cause| {
                     source.error(
                         place.start,
-                        format_args!("track {id} in the movie box: {cause}"),
+                        format_args!("track {id} in the movie box: {cause}; {DAMAGED}"),
                     )
                 })?;
                 tracks.push(Track {
@@ -241,7 +244,9 @@ impl Fragments {
             let listed = list(&bytes, at, &mut self.known).ok_or_else(|| {
                 self.source.error(
                     at,
-                    "the tables of the fragment are damaged, or list too many samples",
+                    format_args!(
+                        "the fragment's tables do not add up, or list too many samples; {DAMAGED}"
+                    ),
                 )
             })?;
             for sample in listed {

@@ -7,11 +7,10 @@ use shiguredo_mp4::{
     aux::{SampleAccessor, SampleTableAccessor},
     boxes::{StblBox, TrakBox},
 };
-use tracing::warn;
 
 use super::{
     super::{AUDIO, Unit, bytes::Source},
-    coded::{Coded, begins, edit_of, formats_of, ns_of, port_of},
+    coded::{Coded, begins, edit_of, formats_of, ns_of},
 };
 
 const NS: i128 = 1_000_000_000;
@@ -38,26 +37,19 @@ pub(super) struct Track {
 type Sample<'a> = SampleAccessor<'a, StblBox>;
 
 impl Track {
-    /// Takes a track of the movie; `None` when it holds nothing that can be played.
+    /// Takes a track of the movie that is for a port.
     ///
     /// # Errors
     /// When its tables contradict each other.
-    pub fn open(trak: TrakBox, movie_scale: NonZeroU32) -> Result<Option<Track>> {
+    pub fn open(trak: TrakBox, port: usize, movie_scale: NonZeroU32) -> Result<Track> {
         let id = trak.tkhd_box.track_id;
         let scale = i128::from(trak.mdia_box.mdhd_box.timescale.get());
         let stbl = trak.mdia_box.minf_box.stbl_box;
-        let Some(port) = stbl.stsd_box.entries.first().and_then(port_of) else {
-            warn!(
-                track = id,
-                "a track of a kind that is not played is left out"
-            );
-            return Ok(None);
-        };
         let edit = edit_of(trak.edts_box.as_ref(), i128::from(movie_scale.get()), id);
         let table = SampleTableAccessor::new(stbl)?;
         let second = table.get_sample(NonZeroU32::MIN.saturating_add(1));
         let usual_lasts = second.map_or(0, |s| s.duration());
-        Ok(Some(Track {
+        Ok(Track {
             port,
             table,
             usual_lasts,
@@ -67,7 +59,7 @@ impl Track {
             origin: 0,
             entry: None,
             coded: Coded::new(port, id),
-        }))
+        })
     }
 
     /// Whether it is sound or pictures: the number of the port.
