@@ -3,13 +3,17 @@
 //! Pages are read one after the other, each checked by its CRC, and give packets; a packet may reach over pages, up to
 //! [`MAX_PACKET`] bytes. Packets are timed by what they say they last, from the pre-skip on: what only primes the decoder lies
 //! before time 0 and is left out. One page and one packet are in memory. Pages of other streams are passed over, and the
-//! file's first Opus stream is played.
+//! file's first Opus stream is played; where another one begins behind it, as in recordings that were joined, it goes on with
+//! that.
 
 use std::collections::VecDeque;
 
 use levada_plugin::prelude::*;
 
-use super::{AUDIO, Demuxer, Unit, bytes::Source};
+use super::{
+    AUDIO, Demuxer, Unit,
+    bytes::{DAMAGED, Source},
+};
 use crate::{
     ogg::{PAGE_HEADER, crc},
     opus::{RATE, samples},
@@ -34,6 +38,13 @@ pub(super) struct OggOpus {
     packets: VecDeque<(u64, Vec<u8>)>,
     /// The time of the next packet, in samples from where playing began.
     next: i64,
+    /// Sound before this time is left out: it only primes the decoder, or would overlap with what was played.
+    from: i64,
+    /// The stream's headers were read.
+    has_begun: bool,
+    /// Where in the file playing began, in samples, and where its sound ends, once that was seen.
+    origin: i64,
+    ends: Option<i64>,
 }
 
 impl OggOpus {
@@ -51,6 +62,10 @@ impl OggOpus {
             part: vec![],
             packets: VecDeque::new(),
             next: 0,
+            from: 0,
+            has_begun: false,
+            origin: 0,
+            ends: None,
         };
         file.rewind()?;
         Ok(file)
@@ -58,7 +73,7 @@ impl OggOpus {
 
     /// Goes to the first packet of sound.
     fn rewind(&mut self) -> Result {
-        (self.at, self.serial) = (0, None);
+        (self.at, self.serial, self.has_begun) = (0, None, false);
         self.part.clear();
         self.packets.clear();
         let head = self.header()?;
@@ -69,8 +84,7 @@ impl OggOpus {
                 "no Opus stream begins in this file; file-source plays no other in Ogg",
             ));
         };
-        self.channels = head[9].into();
-        self.pre_skip = u16::from_le_bytes([head[10], head[11]]).into();
+        self.describe(&head);
         match self.header()? {
             Some((_, tags)) if tags.starts_with(b"OpusTags") => {}
             _ => {
@@ -79,8 +93,43 @@ impl OggOpus {
                     .error(at, "the stream's second header is missing"));
             }
         }
-        self.next = -self.pre_skip;
+        (self.next, self.from) = (-self.pre_skip, 0);
+        self.has_begun = true;
         Ok(())
+    }
+
+    /// Follows a stream's first header.
+    fn describe(&mut self, head: &[u8]) {
+        self.channels = head[9].into();
+        self.pre_skip = u16::from_le_bytes([head[10], head[11]]).into();
+    }
+
+    /// The next packet of sound that is not left out, and how many samples it lasts.
+    fn sound(&mut self) -> Result<Option<(Vec<u8>, i64)>> {
+        while let Some((at, packet)) = self.packet()? {
+            // Another stream begins, on the same timeline.
+            if packet.starts_with(b"OpusHead") && packet.len() >= 19 {
+                self.describe(&packet);
+                self.from = self.from.max(self.next);
+                self.next -= self.pre_skip;
+                continue;
+            }
+            if packet.starts_with(b"OpusTags") {
+                continue;
+            }
+            let Some(lasts) = samples(&packet).map(i64::from) else {
+                return Err(self.source.error(
+                    at,
+                    format_args!("a packet in this page is not Opus; {DAMAGED}"),
+                ));
+            };
+            if self.next >= self.from {
+                return Ok(Some((packet, lasts)));
+            }
+            self.next += lasts;
+        }
+        self.ends = Some(self.origin.saturating_add(self.next));
+        Ok(None)
     }
 
     /// The next packet of the stream, with the place of its page.
@@ -135,12 +184,14 @@ impl OggOpus {
         let (serial, said) = (long(14), long(22));
         page[22..26].fill(0);
         if crc(&page) != said {
-            return Err(self
-                .source
-                .error(at, "the page's checksum does not fit; it is damaged"));
+            return Err(self.source.error(
+                at,
+                format_args!("the page's checksum does not fit; {DAMAGED}"),
+            ));
         }
-        let starts_opus = page[table.end..].starts_with(b"OpusHead");
-        if starts_opus && self.serial.is_none() {
+        // All streams that run side by side begin before the first one's sound.
+        let starts_opus = page[5] & 2 != 0 && page[table.end..].starts_with(b"OpusHead");
+        if starts_opus && (self.serial.is_none() || self.has_begun) {
             self.serial = Some(serial);
         }
         if self.serial != Some(serial) {
@@ -186,29 +237,20 @@ impl Demuxer for OggOpus {
         vec![Format::audio("opus", RATE, self.channels)]
     }
 
+    fn length(&mut self) -> Option<i64> {
+        Some(ns(self.ends? - self.origin))
+    }
+
     fn begin(&mut self, at_ns: i64) -> Result {
         self.rewind()?;
-        // What begins before would overlap with the end of the pass before.
-        while ns(self.next) < at_ns.max(0) {
-            let Some((at, packet)) = self.packet()? else {
-                break;
-            };
-            let Some(lasts) = samples(&packet) else {
-                return Err(self.source.error(at, "a packet in this page is not Opus"));
-            };
-            self.next += i64::from(lasts);
-        }
         let origin = (i128::from(at_ns.max(0)) * i128::from(RATE) / 1_000_000_000) as i64;
-        self.next = (self.next - origin).max(0);
+        (self.origin, self.next) = (origin, self.next - origin);
         Ok(())
     }
 
     fn next(&mut self, host: &Host) -> Result<Option<Unit>> {
-        let Some((at, packet)) = self.packet()? else {
+        let Some((packet, lasts)) = self.sound()? else {
             return Ok(None);
-        };
-        let Some(lasts) = samples(&packet) else {
-            return Err(self.source.error(at, "a packet in this page is not Opus"));
         };
         let mut payload = host.loan(packet.len())?;
         payload.as_mut_slice().copy_from_slice(&packet);
@@ -220,7 +262,7 @@ impl Demuxer for OggOpus {
         };
         let format = Format::audio("opus", RATE, self.channels).with_config(config);
         let pts = ns(self.next);
-        self.next += i64::from(lasts);
+        self.next += lasts;
         Ok(Some(Unit {
             port: AUDIO,
             payload,

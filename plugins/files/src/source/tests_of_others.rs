@@ -134,6 +134,37 @@ fn opus_in_ogg_begins_behind_its_pre_skip_and_follows_without_a_hole() -> Result
 }
 
 #[test]
+fn recordings_in_ogg_that_were_joined_are_played_one_after_the_other() -> Result {
+    let (_, one) = play(OGG, &[])?;
+    // The second one is of the same number, or of another.
+    let mut other = OGG.to_vec();
+    let pages = OGG.windows(5).enumerate().filter(|(_, w)| *w == b"OggS\0");
+    let mut pages: Vec<usize> = pages.map(|(at, _)| at).collect();
+    pages.push(OGG.len());
+    for page in pages.windows(2) {
+        let page = &mut other[page[0]..page[1]];
+        page[14] ^= 1;
+        page[22..26].fill(0);
+        let sum = crate::ogg::crc(page);
+        page[22..26].copy_from_slice(&sum.to_le_bytes());
+    }
+    for second in [OGG, &other] {
+        let (_, out) = play(&[OGG, second].concat(), &[])?;
+        assert_eq!(out.len(), 2 * one.len());
+        let (first, later) = out.split_at(one.len());
+        for (n, (is, was)) in later.iter().zip(&one).enumerate() {
+            assert_eq!(is.payload(), was.payload());
+            let off = is.pts() - first[one.len() - 1].pts() - 20 * MS - was.pts();
+            assert!(off.abs() < 2, "packet {n}: {off} ns");
+        }
+        let half = Value::Float(1.5);
+        let (_, late) = play(&[OGG, second].concat(), &[("start", half)])?;
+        assert!((20..30).contains(&late.len()), "{}", late.len());
+    }
+    Ok(())
+}
+
+#[test]
 fn ivf_gives_pictures_at_their_times_and_begins_at_keyframes() -> Result {
     let (node, out) = play(IVF, &[])?;
     assert_eq!(out.len(), 10);
