@@ -28,7 +28,7 @@ mod wav;
 mod y4m;
 
 use levada_plugin::{Loan, prelude::*};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use bytes::Source;
 
@@ -110,7 +110,8 @@ pub(crate) trait Demuxer: Send {
 /// parameter sets in front of each keyframe, AAC with its AudioSpecificConfig in
 /// the format. A port that is not linked is not read. **Params** `path`, relative to the graph file; `pace`: `real`
 /// plays at the speed of the clock, `fast` as links take it; `loop`: begins again at the end, on one timeline; `start`:
-/// seconds into the file, of which the last keyframe at or before is taken and becomes time 0; `fps`: pictures a second of
+/// seconds into the file, of which the last keyframe at or before is taken and becomes time 0, and beyond the end of sound alone
+/// nothing is played, with a line in the log; `fps`: pictures a second of
 /// raw H.264 whose parameter sets do not say it.
 ///
 /// The first edit of a track's edit list is honoured, and a pause in front of it; further ones are
@@ -166,6 +167,17 @@ impl FileSource {
             return Err(Error::new("the file became empty while it was played"));
         }
         Ok(first)
+    }
+
+    /// Says that there is nothing where playing was to begin.
+    fn warn_of_start(&mut self) {
+        let length = self.file.begin(0).map(|()| self.file.length());
+        let length = length.ok().flatten().unwrap_or(0);
+        warn!(
+            start_s = self.start_ns as f64 / 1e9,
+            length_s = length as f64 / 1e9,
+            "nothing was played, because the param start lies beyond the end of the file; lower it"
+        );
     }
 
     fn frame(&mut self, unit: Unit) -> Frame {
@@ -283,6 +295,9 @@ impl Node for FileSource {
             None => match self.read()? {
                 Some(unit) => unit,
                 None => {
+                    if self.ends == [None; 2] && self.start_ns > 0 {
+                        self.warn_of_start();
+                    }
                     self.is_over = true;
                     self.host.finish();
                     return Ok(());
