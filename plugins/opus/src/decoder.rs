@@ -5,10 +5,17 @@
 //! part from that packet's in-band FEC where it carries some, the rest by extrapolating what was heard. What
 //! exceeds this is a jump: the block behind it is flagged as a discontinuity, and a gap is announced.
 //!
+//! A packet may begin before the end of the one before, as where a file begins anew and its first packet only primes the decoder
+//! up to there: only what lies behind that end is put out. So it is with a first packet that begins before time 0, and of one
+//! whose frame says that it ends earlier nothing is put out behind that: files end so.
+//!
 //! Late and malformed packets are dropped and counted; the sound that a malformed one would have been is concealed
 //! when the next one comes.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    ops::Range,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use levada_plugin::{Streams, as_f32_mut, prelude::*};
 use ropus::{Channels, DecodeError, DecodeMode};
@@ -54,21 +61,48 @@ enum Place {
     Next,
     /// So many ns after the end of the last block.
     After(i64),
+    /// Its first so many ns lie before the end of the last block.
+    Across(i64),
     Late,
     Elsewhere,
 }
 
 impl Stream {
-    fn place(&self, pts: i64) -> Place {
+    /// Where a packet lies of which so many ns are sound.
+    fn place(&self, pts: i64, lasts: i64) -> Place {
+        let ends = pts.saturating_add(lasts);
         let Some(end) = self.end else {
-            return Place::Next;
+            return if pts < 0 && ends > 0 {
+                Place::Across(-pts)
+            } else {
+                Place::Next
+            };
         };
         match pts.saturating_sub(end) {
             off if off.saturating_abs() < STEP_NS / 2 => Place::Next,
             missing if missing > 0 => Place::After(missing),
+            early if early >= -MAX_FILL_NS && ends > end => Place::Across(-early),
             early if early >= -MAX_FILL_NS => Place::Late,
             _ => Place::Elsewhere,
         }
+    }
+
+    /// The part of a block that lies so many ns from its beginning.
+    fn part(&self, block: Frame, ns: Range<i64>, ctx: &Context) -> Result<Frame> {
+        let moment = self.channels * size_of::<f32>();
+        let at = |ns: i64| {
+            let samples = (ns.max(0) as u128 * u128::from(self.rate) + 500_000_000) / 1_000_000_000;
+            (samples as usize * moment).min(block.payload().len())
+        };
+        let (from, to) = (at(ns.start), at(ns.end));
+        if (from, to) == (0, block.payload().len()) {
+            return Ok(block);
+        }
+        let part = block.payload().get(from..to).unwrap_or_default();
+        let mut loan = ctx.loan(part.len())?;
+        loan.as_mut_slice().copy_from_slice(part);
+        ctx.copied(part.len());
+        Ok(Frame::new(Kind::Audio, loan).with_format_id(self.out))
     }
 
     fn samples(&self, ns: i64) -> usize {
@@ -200,8 +234,15 @@ impl Decoder {
             ctx.dropped(1);
             return Ok(());
         };
-        match stream.place(frame.pts()) {
+        let lasts = match frame.duration_us() {
+            0 => us,
+            said => said.min(us),
+        };
+        let lasts = i64::from(lasts) * 1000;
+        let mut heard = 0;
+        match stream.place(frame.pts(), lasts) {
             Place::Next => {}
+            Place::Across(ns) => heard = ns,
             Place::Late => {
                 ctx.dropped(1);
                 return Ok(());
@@ -240,10 +281,11 @@ impl Decoder {
         if std::mem::take(&mut stream.jumped) {
             bits |= flags::DISCONTINUITY;
         }
-        stream.end = Some(frame.pts().saturating_add(i64::from(us) * 1000));
+        stream.end = Some(frame.pts().saturating_add(lasts));
+        let block = stream.part(block, heard..lasts, ctx)?;
         let block = block
-            .with_pts(frame.pts())
-            .with_duration_us(us)
+            .with_pts(frame.pts().saturating_add(heard))
+            .with_duration_us(((lasts - heard + 500) / 1000) as u32)
             .with_stream(id)
             .with_flags(bits);
         ctx.emit(1, block)

@@ -215,6 +215,31 @@ fn a_gap_that_will_be_filled_is_kept_and_another_goes_on() -> Result {
 }
 
 #[test]
+fn what_lies_before_time_0_or_was_heard_or_is_no_sound_is_cut_off() -> Result {
+    let coded = packets(&[])?;
+    let mut decoder = decoder(&[])?;
+    // As a file is played twice: its first packet reaches 6.5 ms before its beginning, its last one 5 ms beyond its end.
+    let early = 6_500_000;
+    let length = 5 * 20 * MS - early - 5 * MS;
+    let mut out = vec![];
+    for pass in 0..2 {
+        for (n, packet) in (0..).zip(&coded[..5]) {
+            let pts = pass * length + n * 20 * MS - early;
+            let lasts = if n == 4 { 15_000 } else { 20_000 };
+            let packet = packet.clone().with_format_id(decoder.1);
+            let packet = packet.with_pts(pts).with_duration_us(lasts);
+            out.extend(decoder.0.push(0, vec![packet])?);
+        }
+    }
+    assert_continuous(&out);
+    assert_eq!((out.len(), out[0].1.pts()), (10, 0));
+    assert_eq!(decoder.0.dropped(), 0);
+    let heard = samples(&out).len() as i64;
+    assert_eq!(heard, 2 * length * 48 / MS);
+    Ok(())
+}
+
+#[test]
 fn late_and_malformed_packets_are_dropped_and_counted() -> Result {
     let coded = packets(&[])?;
     let mut decoder = decoder(&[])?;
