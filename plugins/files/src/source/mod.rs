@@ -110,12 +110,13 @@ pub(crate) trait Demuxer: Send {
 /// parameter sets in front of each keyframe, AAC with its AudioSpecificConfig in
 /// the format. A port that is not linked is not read. **Params** `path`, relative to the graph file; `pace`: `real`
 /// plays at the speed of the clock, `fast` as links take it; `loop`: begins again at the end, on one timeline; `start`:
-/// seconds into the file, of which the last keyframe at or before is taken and becomes time 0, and beyond the end of sound alone
+/// seconds into the file, of which the last keyframe at or before is taken and becomes time 0, and beyond the end of sound or of raw pictures
 /// nothing is played, with a line in the log; `fps`: pictures a second of
 /// raw H.264 whose parameter sets do not say it.
 ///
 /// The first edit of a track's edit list is honoured, and a pause in front of it; further ones are
-/// ignored, with a line in the log, and so is an edit's end, without one. Sound that begins before the edit is left out; pictures that are only decoded for the
+/// ignored, with a line in the log, and so is an edit's end, without one. Sound that begins before the edit is left out, but of Opus the packet that reaches across its
+/// beginning, which `opus-decoder` puts out in part, as it does the last one of Ogg and Matroska; pictures that are only decoded for the
 /// sake of others keep their times before 0. **Example** `clip = { type = "file-source", params = { path =
 /// "examples/sample.mp4", loop = true } }`.
 pub struct FileSource {

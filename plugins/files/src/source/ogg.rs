@@ -1,8 +1,8 @@
 //! [`OggOpus`]: Opus in Ogg (RFC 3533, RFC 7845).
 //!
 //! Pages are read one after the other, each checked by its CRC, and give packets; a packet may reach over pages, up to
-//! [`MAX_PACKET`] bytes. Packets are timed by what they say they last, from the pre-skip on: what only primes the decoder lies
-//! before time 0 and is left out. One page and one packet are in memory. Pages of other streams are passed over, and the
+//! [`MAX_PACKET`] bytes. Packets are timed by what they say they last, from the pre-skip on: packets that only prime the decoder lie
+//! before time 0 and are left out but for one that reaches across it, and the last ones end where the stream does. One page and one packet are in memory. Pages of other streams are passed over, and the
 //! file's first Opus stream is played; where another one begins behind it, as in recordings that were joined, it goes on with
 //! that.
 
@@ -38,13 +38,16 @@ pub(super) struct OggOpus {
     packets: VecDeque<(u64, Vec<u8>)>,
     /// The time of the next packet, in samples from where playing began.
     next: i64,
-    /// Sound before this time is left out: it only primes the decoder, or would overlap with what was played.
+    /// Packets that end before this time are left out: they only prime the decoder, or would overlap with what was played.
     from: i64,
     /// The stream's headers were read.
     has_begun: bool,
     /// Where in the file playing began, in samples, and where its sound ends, once that was seen.
     origin: i64,
     ends: Option<i64>,
+    /// What the last page's position says, and by how much its packets last longer than the stream.
+    position: i64,
+    beyond: i64,
 }
 
 impl OggOpus {
@@ -66,6 +69,8 @@ impl OggOpus {
             has_begun: false,
             origin: 0,
             ends: None,
+            position: 0,
+            beyond: 0,
         };
         file.rewind()?;
         Ok(file)
@@ -94,7 +99,7 @@ impl OggOpus {
             }
         }
         (self.next, self.from) = (-self.pre_skip, 0);
-        self.has_begun = true;
+        (self.has_begun, self.position, self.beyond) = (true, 0, 0);
         Ok(())
     }
 
@@ -123,7 +128,10 @@ impl OggOpus {
                     format_args!("a packet in this page is not Opus; {DAMAGED}"),
                 ));
             };
-            if self.next >= self.from {
+            // The stream may end within its last packets.
+            let behind: i64 = self.packets.iter().map(|(_, packet)| lasting(packet)).sum();
+            let lasts = lasts - (self.beyond - behind).clamp(0, lasts);
+            if lasts > 0 && self.next + lasts > self.from {
                 return Ok(Some((packet, lasts)));
             }
             self.next += lasts;
@@ -217,8 +225,30 @@ impl OggOpus {
                 self.packets.push_back((at, std::mem::take(&mut self.part)));
             }
         }
+        let position = i64::from_le_bytes([
+            page[6], page[7], page[8], page[9], page[10], page[11], page[12], page[13],
+        ]);
+        let all: i64 = self.packets.iter().map(|(_, packet)| lasting(packet)).sum();
+        // The last page of a stream.
+        self.beyond = if page[5] & 4 != 0 {
+            self.position
+                .saturating_add(all)
+                .saturating_sub(position)
+                .clamp(0, all)
+        } else {
+            0
+        };
+        // No packet ends in a page without a position.
+        if position >= 0 {
+            self.position = position;
+        }
         Ok(())
     }
+}
+
+/// How many samples a packet lasts; none where it is no Opus.
+fn lasting(packet: &[u8]) -> i64 {
+    samples(packet).map_or(0, i64::from)
 }
 
 fn ns(samples: i64) -> i64 {

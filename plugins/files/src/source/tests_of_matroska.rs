@@ -95,6 +95,34 @@ fn laced_packets_follow_each_other() -> Result {
 }
 
 #[test]
+fn opus_begins_and_ends_within_packets() -> Result {
+    let mut entry = sound("A_OPUS", 48_000.0, 16);
+    // 26.5 ms prime the decoder.
+    entry.push(element(&[0x56, 0xaa], &26_500_000_u32.to_be_bytes()));
+    let mut bytes = file(&entry, &[0, 20, 40].map(|ms| block(ms, 0x80, &[0xfc, 1])));
+    // A group whose last 5 ms are no sound.
+    let last = element(&[0xa1], &[0x81, 0, 60, 0, 0xfc, 2]);
+    let padding = element(&[0x75, 0xa2], &5_000_000_u32.to_be_bytes());
+    let group = element(&[0xa0], &[last, padding].concat());
+    bytes.extend(element(
+        &[0x1f, 0x43, 0xb6, 0x75],
+        &[element(&[0xe7], &[0]), group].concat(),
+    ));
+    // The segment ends with the file.
+    let segment = bytes.windows(4).position(|w| w == [0x18, 0x53, 0x80, 0x67]);
+    let size = segment.expect("it is there") + 4;
+    let length = (bytes.len() - size - 8) as u64;
+    bytes[size + 1..size + 8].copy_from_slice(&length.to_be_bytes()[1..]);
+    let out = play(&bytes, SOUND, 0.0)?;
+    let told: Vec<_> = out
+        .iter()
+        .map(|f| (f.pts() / 1000, f.duration_us()))
+        .collect();
+    assert_eq!(told, [(-6_500, 20_000), (13_500, 20_000), (33_500, 15_000)]);
+    Ok(())
+}
+
+#[test]
 fn samples_are_cut_into_blocks_of_20_ms() -> Result {
     let samples: Vec<u8> = (0..4096_u32).map(|n| (n % 251) as u8).collect();
     let bytes = file(

@@ -73,6 +73,8 @@ struct Place {
     pts: i64,
     key: bool,
     lasts: Option<i64>,
+    /// How much of its end is no sound.
+    discard: i64,
 }
 
 impl Matroska {
@@ -260,8 +262,12 @@ impl Matroska {
                 pts,
                 key: block.key || track.port == AUDIO,
                 lasts,
+                discard: 0,
             });
             pts = pts.saturating_add(lasts.unwrap_or(0));
+        }
+        if let Some(last) = playing.ahead.back_mut() {
+            last.discard = block.discard;
         }
         Ok(true)
     }
@@ -413,15 +419,24 @@ impl Demuxer for Matroska {
                 continue;
             }
             let payload = track.unit(&mut self.source, place.at, place.len, place.key, host)?;
-            let lasts = playing.lasts(&place, &payload);
+            let mut lasts = playing.lasts(&place, &payload);
             playing.lasted = lasts;
+            if playing.track.can_be_cut() {
+                lasts = lasts.saturating_sub(place.discard).max(0);
+            }
             let mut pts = place.pts;
             if is_sound {
                 if let Some(ends) = playing.ends.filter(|ends| ends.abs_diff(pts) <= jitter) {
                     pts = ends;
                 }
-                playing.ends = Some(pts.saturating_add(lasts));
-                if pts < self.origin {
+                let ends = pts.saturating_add(lasts);
+                playing.ends = Some(ends);
+                let is_before = if playing.track.can_be_cut() {
+                    ends <= self.origin
+                } else {
+                    pts < self.origin
+                };
+                if is_before {
                     continue;
                 }
             }

@@ -248,6 +248,11 @@ impl Track {
         })
     }
 
+    /// Whether its decoder puts out a part of a packet, where only that is to be heard.
+    pub fn can_be_cut(&self) -> bool {
+        matches!(self.coding, Coding::Opus)
+    }
+
     /// Whether its units are out of the order in which they are shown.
     pub fn is_reordered(&self) -> bool {
         matches!(self.coding, Coding::Avc(_))

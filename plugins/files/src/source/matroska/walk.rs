@@ -12,6 +12,8 @@ use super::{
 };
 use crate::ebml::{id, length, number};
 
+/// What a group's element says that is so called.
+const DISCARD_PADDING: u32 = 0x75a2;
 /// The largest block: a unit, and its header.
 const MAX_BLOCK: u64 = MAX_UNIT + 4096;
 
@@ -26,6 +28,8 @@ pub(super) struct Block {
     pub key: bool,
     /// How long it lasts, in units, where it says so.
     pub lasts: Option<u64>,
+    /// How much of its end is no sound, ns.
+    pub discard: i64,
     /// Place and length of each frame.
     pub frames: Vec<(u64, usize)>,
 }
@@ -165,6 +169,7 @@ impl Walk {
 fn group(source: &mut Source, group: &Element, cluster: &Cluster) -> Result<Option<Block>> {
     let end = group.end.unwrap_or(group.at);
     let (mut at, mut found, mut lasts, mut refers) = (group.at, None, None, false);
+    let mut discard = 0;
     while at < end {
         let element = Element::read(source, at)?;
         element.check(source, end - element.at.min(end), "an element of a group")?;
@@ -174,6 +179,13 @@ fn group(source: &mut Source, group: &Element, cluster: &Cluster) -> Result<Opti
                 lasts = uint(&element.content(source, 8, "a block's duration")?);
             }
             id::REFERENCE_BLOCK => refers = true,
+            DISCARD_PADDING => {
+                let content = element.content(source, 8, "a block's padding")?;
+                // One that is negative would lie at its beginning, where the codec's delay does.
+                let is_negative = content.first().is_none_or(|byte| byte & 0x80 != 0);
+                let ns = uint(&content).filter(|_| !is_negative).unwrap_or(0);
+                discard = i64::try_from(ns).unwrap_or(0);
+            }
             _ => {}
         }
         at = element.end.unwrap_or(end);
@@ -182,7 +194,7 @@ fn group(source: &mut Source, group: &Element, cluster: &Cluster) -> Result<Opti
         return Ok(None);
     };
     let mut block = block(source, &element, cluster, Some(!refers))?;
-    (block.lasts, block.from) = (lasts, group.from);
+    (block.lasts, block.from, block.discard) = (lasts, group.from, discard);
     Ok(Some(block))
 }
 
@@ -229,6 +241,7 @@ fn block(
         time: time.saturating_add(from.into()),
         key: key.unwrap_or(marks & 0x80 != 0),
         lasts: None,
+        discard: 0,
         frames,
     })
 }

@@ -35,6 +35,11 @@ impl Coded {
         self.format
     }
 
+    /// Whether decoders put out a part of a packet of a description, where only that is to be heard.
+    pub fn can_be_cut(entry: Option<&SampleEntry>) -> bool {
+        matches!(entry, Some(SampleEntry::Opus(_)))
+    }
+
     /// Follows a description of what samples hold.
     ///
     /// # Errors

@@ -384,7 +384,8 @@ impl Demuxer for Fragments {
             } else {
                 self.first_picture
             };
-            if sample.pts < from {
+            let can_be_cut = track.port == AUDIO && Coded::can_be_cut(track.entries().first());
+            if sample.pts < from && !(can_be_cut && sample.end > from) {
                 continue;
             }
             let payload =

@@ -72,6 +72,10 @@ impl Track {
         formats_of(&self.table.stbl_box().stsd_box.entries, self.port)
     }
 
+    fn can_be_cut(&self) -> bool {
+        Coded::can_be_cut(self.table.stbl_box().stsd_box.entries.first())
+    }
+
     /// The time in the movie of a time of the track, in ns.
     fn ns(&self, units: i128) -> i64 {
         ns_of(units, self.scale, self.edit)
@@ -122,8 +126,12 @@ impl Track {
         self.origin = origin;
         self.next = self.key_before(origin, source)?;
         if self.port == AUDIO {
-            // Sound that begins before would overlap with the end of the pass before.
-            let begins_before = |s: Sample| self.pts(&s) < origin;
+            // Sound that begins before would overlap with the end of the pass before, unless its decoder parts it.
+            let can_be_cut = self.can_be_cut();
+            let begins_before = |s: Sample| {
+                let ends = self.ns(i128::from(s.timestamp()) + i128::from(s.duration()));
+                self.pts(&s) < origin && !(can_be_cut && ends > origin)
+            };
             self.next += u32::from(self.sample(self.next).is_some_and(begins_before));
         }
         Ok(())
