@@ -54,7 +54,7 @@ impl Disk {
                     "it is being written, or "
                 };
                 return Err(error(&format!(
-                    "is there already: {why}it was left by a crash and can be played; move it away, give another path, or \
+                    "is there already: {why}it was left by a recording that broke off and can be played; move it away, give another path, or \
                      set overwrite = true"
                 )));
             }
