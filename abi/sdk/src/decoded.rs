@@ -1,5 +1,7 @@
-//! What decoders of pictures have in common: [`Pictures`], which bring a picture into the pool, and
-//! [`KeyframeRequests`].
+//! What decoders of pictures have in common: [`Pictures`], which bring a picture into the pool, [`Holes`], for what does
+//! not come out, and [`KeyframeRequests`].
+
+use tracing::{debug, warn};
 
 use crate::{
     Event,
@@ -34,6 +36,74 @@ impl KeyframeRequests {
                 value: 0,
             };
             ctx.raise(input, request);
+        }
+    }
+}
+
+/// What did not come out of a decoder, and why.
+#[derive(Debug)]
+pub enum Lost {
+    /// A unit was not decoded: what refers to it cannot be either, up to the next keyframe.
+    Unit(String),
+    /// It was, but there is no memory or no format left for its picture.
+    Picture(String),
+}
+
+impl Lost {
+    /// A unit that was not decoded.
+    pub fn unit(why: impl ToString) -> Lost {
+        Lost::Unit(why.to_string())
+    }
+
+    /// A picture that was decoded and cannot be put out.
+    pub fn picture(why: impl ToString) -> Lost {
+        Lost::Picture(why.to_string())
+    }
+}
+
+/// The holes of one stream: counts what is lost, asks for a keyframe where that helps, says so once, and marks the first
+/// picture behind each hole.
+#[derive(Debug, Default)]
+pub struct Holes {
+    requests: KeyframeRequests,
+    /// Something is missing before the next picture.
+    is_open: bool,
+    has_warned: bool,
+}
+
+impl Holes {
+    /// Notes what became of `unit`, which came at input 0 of the node of this name. The caller decodes no more of the stream
+    /// before the next keyframe where it is the unit that was lost.
+    pub fn lost(&mut self, lost: Lost, unit: &Frame, node: &str, ctx: &Context) {
+        let (stream, pts_ns) = (unit.stream(), unit.pts());
+        let (why, what) = match lost {
+            Lost::Picture(why) => (why, "a picture"),
+            Lost::Unit(why) => {
+                self.requests.ask(0, stream, ctx);
+                (why, "a unit and what follows, up to the next keyframe,")
+            }
+        };
+        self.is_open = true;
+        ctx.dropped(1);
+        if std::mem::replace(&mut self.has_warned, true) {
+            debug!(node, stream, pts_ns, why, "dropped");
+        } else {
+            warn!(
+                node,
+                stream,
+                pts_ns,
+                "{what} is dropped because {why}. More of this stream is only counted"
+            );
+        }
+    }
+
+    /// The picture of `unit`, marked if it is the first behind a hole, or if the unit was.
+    #[must_use]
+    pub fn mark(&mut self, picture: Frame, unit: &Frame) -> Frame {
+        if std::mem::take(&mut self.is_open) || unit.has(flags::DISCONTINUITY) {
+            picture.with_flags(flags::DISCONTINUITY)
+        } else {
+            picture
         }
     }
 }

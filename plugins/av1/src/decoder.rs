@@ -21,11 +21,11 @@ use bytes::Bytes;
 use levada_plugin::{
     Streams,
     colour::Colour,
-    decoded::{KeyframeRequests, Pictures},
+    decoded::{Holes, Lost, Pictures},
     prelude::*,
 };
 use re_rav1d::dav1d::{Picture, PixelLayout, PlanarImageComponent};
-use tracing::{debug, info, warn};
+use tracing::info;
 
 use crate::{codec, obu, sequence};
 
@@ -54,25 +54,8 @@ struct Stream {
     /// None while decoding waits for a keyframe.
     codec: Option<codec::Decoder>,
     colour: Colour,
-    requests: KeyframeRequests,
     pictures: Pictures,
-    /// Something is missing before the next picture.
-    has_hole: bool,
-    has_warned: bool,
-}
-
-/// What did not come out, and why.
-enum Lost {
-    /// The unit was not decoded: what refers to it cannot be either.
-    Unit(String),
-    /// It was, but there is no memory or no format left for the picture.
-    Picture(String),
-}
-
-impl Lost {
-    fn unit(why: impl ToString) -> Lost {
-        Lost::Unit(why.to_string())
-    }
+    holes: Holes,
 }
 
 impl Stream {
@@ -108,7 +91,7 @@ impl Stream {
             return Ok((None, 0));
         };
         let copy = self.copy(&picture, ctx);
-        let copy = copy.map_err(|why| Lost::Picture(why.to_string()))?;
+        let copy = copy.map_err(Lost::picture)?;
         let copy = copy
             .with_pts(frame.pts())
             .with_duration_us(frame.duration_us())
@@ -161,42 +144,25 @@ impl Av1Decoder {
             }
             stream.input = frame.format_id();
         }
-        let (why, what) = match stream.decode(frame, ctx) {
+        match stream.decode(frame, ctx) {
             Ok((picture, more)) => {
                 if more > 0 {
                     self.dropped += more;
                     ctx.dropped(more);
                 }
-                let Some(mut picture) = picture else {
-                    return Ok(());
-                };
-                if std::mem::take(&mut stream.has_hole) || frame.has(flags::DISCONTINUITY) {
-                    picture = picture.with_flags(flags::DISCONTINUITY);
+                picture.map_or(Ok(()), |picture| {
+                    ctx.emit(1, stream.holes.mark(picture, frame))
+                })
+            }
+            Err(lost) => {
+                if matches!(lost, Lost::Unit(_)) {
+                    stream.codec = None;
                 }
-                return ctx.emit(1, picture);
+                stream.holes.lost(lost, frame, &self.name, ctx);
+                self.dropped += 1;
+                Ok(())
             }
-            Err(Lost::Picture(why)) => (why, "a picture"),
-            Err(Lost::Unit(why)) => {
-                stream.codec = None;
-                stream.requests.ask(0, id, ctx);
-                (why, "a unit and what follows, up to the next keyframe,")
-            }
-        };
-        stream.has_hole = true;
-        self.dropped += 1;
-        ctx.dropped(1);
-        let (node, pts_ns) = (self.name.as_str(), frame.pts());
-        if std::mem::replace(&mut stream.has_warned, true) {
-            debug!(node, stream = id, pts_ns, why, "dropped");
-        } else {
-            warn!(
-                node,
-                stream = id,
-                pts_ns,
-                "{what} is dropped because {why}. More of this stream is only counted"
-            );
         }
-        Ok(())
     }
 }
 

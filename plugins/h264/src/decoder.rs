@@ -23,10 +23,10 @@
 
 use levada_plugin::{
     colour::Colour,
-    decoded::{KeyframeRequests, Pictures},
+    decoded::{Holes, Lost, Pictures},
     prelude::*,
 };
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::{codec, nal, reorder::Reorder, sps, streams::Streams};
 
@@ -50,7 +50,6 @@ struct Stream {
     order: Reorder,
     /// Whether decoding begins with the next keyframe.
     is_waiting: bool,
-    requests: KeyframeRequests,
     /// The parameter set that was judged last, and whether its pictures can be decoded.
     sps: Vec<u8>,
     is_fit: bool,
@@ -61,23 +60,7 @@ struct Stream {
     pictures: Pictures,
     /// Counts units, to tell whose picture came out.
     mark: u64,
-    /// Something is missing before the next picture.
-    has_hole: bool,
-    has_warned: bool,
-}
-
-/// What did not come out, and why.
-enum Lost {
-    /// The unit was not decoded: what refers to it cannot be either.
-    Unit(String),
-    /// It was, but there is no memory or no format left for the picture.
-    Picture(String),
-}
-
-impl Lost {
-    fn unit(why: &str) -> Lost {
-        Lost::Unit(why.to_owned())
-    }
+    holes: Holes,
 }
 
 impl Stream {
@@ -86,15 +69,13 @@ impl Stream {
             codec: None,
             order: Reorder::new(),
             is_waiting: true,
-            requests: KeyframeRequests::default(),
             sps: Vec::new(),
             is_fit: true,
             input: 0,
             colour: Colour::default(),
             pictures: Pictures::default(),
             mark: 0,
-            has_hole: false,
-            has_warned: false,
+            holes: Holes::default(),
         }
     }
 
@@ -119,7 +100,7 @@ impl Stream {
         let bytes = frame.payload();
         let unit = nal::look(bytes);
         if let Some(sps) = unit.sps {
-            self.judge(sps).map_err(|why| Lost::Unit(why.to_string()))?;
+            self.judge(sps).map_err(Lost::unit)?;
         }
         if !self.is_fit {
             return Err(Lost::unit("its parameter set was refused"));
@@ -130,7 +111,7 @@ impl Stream {
         }
         let codec = match &mut self.codec {
             Some(codec) => codec,
-            none => none.insert(codec::Decoder::new().map_err(|e| Lost::Unit(e.to_string()))?),
+            none => none.insert(codec::Decoder::new().map_err(Lost::unit)?),
         };
         self.mark += 1;
         let (mark, colour, pictures) = (self.mark, self.colour, &mut self.pictures);
@@ -154,7 +135,7 @@ impl Stream {
             }
             Some(Err(error)) => {
                 self.is_waiting = false;
-                Err(Lost::Picture(error.to_string()))
+                Err(Lost::picture(error))
             }
             None if unit.has_slice => Err(Lost::unit("it gave no picture")),
             None => Ok(None),
@@ -202,11 +183,8 @@ impl H264Decoder {
             stream.input = frame.format_id();
         }
         match stream.decode(&frame, ctx) {
-            Ok(Some(mut picture)) => {
-                if stream.has_hole || frame.has(flags::DISCONTINUITY) {
-                    picture = picture.with_flags(flags::DISCONTINUITY);
-                }
-                stream.has_hole = false;
+            Ok(Some(picture)) => {
+                let picture = stream.holes.mark(picture, &frame);
                 if !stream.order.push(picture, |frame| ctx.emit(1, frame))? {
                     lost += 1;
                     debug!(
@@ -218,33 +196,9 @@ impl H264Decoder {
             }
             Ok(None) => {}
             Err(why) => {
-                lost += 1;
-                stream.has_hole = true;
-                let (why, what) = match why {
-                    Lost::Picture(why) => (why, "a picture"),
-                    Lost::Unit(why) => {
-                        stream.is_waiting = true;
-                        stream.requests.ask(0, id, ctx);
-                        (why, "a unit and what follows, up to the next keyframe,")
-                    }
-                };
-                if stream.has_warned {
-                    debug!(
-                        node = self.name,
-                        stream = id,
-                        pts_ns = frame.pts(),
-                        why,
-                        "dropped"
-                    );
-                } else {
-                    stream.has_warned = true;
-                    warn!(
-                        node = self.name,
-                        stream = id,
-                        pts_ns = frame.pts(),
-                        "{what} is dropped because {why}. More of this stream is only counted"
-                    );
-                }
+                stream.is_waiting |= matches!(why, Lost::Unit(_));
+                stream.holes.lost(why, &frame, &self.name, ctx);
+                self.dropped += 1;
             }
         }
         self.count(lost, ctx);

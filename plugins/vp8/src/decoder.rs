@@ -22,10 +22,10 @@
 use levada_plugin::{
     Streams,
     colour::Colour,
-    decoded::{KeyframeRequests, Pictures},
+    decoded::{Holes, Lost, Pictures},
     prelude::*,
 };
-use tracing::{debug, info, warn};
+use tracing::info;
 
 use crate::codec::{self, is_keyframe};
 
@@ -52,19 +52,8 @@ struct Stream {
     colour: Colour,
     /// None while decoding waits for a keyframe.
     codec: Option<codec::Decoder>,
-    requests: KeyframeRequests,
     pictures: Pictures,
-    /// Something is missing before the next picture.
-    has_hole: bool,
-    has_warned: bool,
-}
-
-/// What did not come out, and why.
-enum Lost {
-    /// The frame was not decoded: what refers to it cannot be either.
-    Unit(String),
-    /// It was, but there is no memory or no format left for the picture.
-    Picture(String),
+    holes: Holes,
 }
 
 impl Stream {
@@ -73,19 +62,19 @@ impl Stream {
         let unit = frame.payload();
         let is_keyframe = is_keyframe(unit);
         if self.codec.is_some() && frame.has(flags::DISCONTINUITY) && !is_keyframe {
-            return Err(Lost::Unit("something is missing before it".to_owned()));
+            return Err(Lost::unit("something is missing before it"));
         }
         let codec = match &mut self.codec {
             Some(codec) => codec,
             none if is_keyframe => none.insert(codec::Decoder::new()),
-            _ => return Err(Lost::Unit("there was no keyframe yet".to_owned())),
+            _ => return Err(Lost::unit("there was no keyframe yet")),
         };
         let decoded = codec.decode(unit);
-        let Some(picture) = decoded.map_err(|why| Lost::Unit(why.to_string()))? else {
+        let Some(picture) = decoded.map_err(Lost::unit)? else {
             return Ok(None);
         };
         let picture = self.copy(&picture, ctx);
-        let picture = picture.map_err(|why| Lost::Picture(why.to_string()))?;
+        let picture = picture.map_err(Lost::picture)?;
         Ok(Some(
             picture
                 .with_pts(frame.pts())
@@ -122,36 +111,18 @@ impl Vp8Decoder {
             stream.input = frame.format_id();
             stream.colour = Colour::of(&format);
         }
-        let (why, what) = match stream.decode(frame, ctx) {
-            Ok(None) => return Ok(()),
-            Ok(Some(mut picture)) => {
-                if std::mem::take(&mut stream.has_hole) || frame.has(flags::DISCONTINUITY) {
-                    picture = picture.with_flags(flags::DISCONTINUITY);
+        match stream.decode(frame, ctx) {
+            Ok(None) => Ok(()),
+            Ok(Some(picture)) => ctx.emit(1, stream.holes.mark(picture, frame)),
+            Err(lost) => {
+                if matches!(lost, Lost::Unit(_)) {
+                    stream.codec = None;
                 }
-                return ctx.emit(1, picture);
+                stream.holes.lost(lost, frame, &self.name, ctx);
+                self.dropped += 1;
+                Ok(())
             }
-            Err(Lost::Picture(why)) => (why, "a picture"),
-            Err(Lost::Unit(why)) => {
-                stream.codec = None;
-                stream.requests.ask(0, id, ctx);
-                (why, "a frame and what follows, up to the next keyframe,")
-            }
-        };
-        stream.has_hole = true;
-        self.dropped += 1;
-        ctx.dropped(1);
-        let (node, pts_ns) = (self.name.as_str(), frame.pts());
-        if std::mem::replace(&mut stream.has_warned, true) {
-            debug!(node, stream = id, pts_ns, why, "dropped");
-        } else {
-            warn!(
-                node,
-                stream = id,
-                pts_ns,
-                "{what} is dropped because {why}. More of this stream is only counted"
-            );
         }
-        Ok(())
     }
 }
 
