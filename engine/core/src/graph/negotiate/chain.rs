@@ -392,6 +392,7 @@ fn settle(
             want[side as usize].as_ref(),
             come.values(other)
                 .and_then(Values::single)
+                .filter(|from| *from > 0)
                 .map(|from| (from, told)),
         );
         chosen[side as usize] = Some(value);

@@ -7,7 +7,7 @@ use super::Check;
 use crate::graph::catalog::Direction::{Input, Output};
 use crate::graph::catalog::{PortInfo, formats_meet};
 use crate::graph::document::LinkEntry;
-use crate::graph::format::{Pattern, parse_patterns};
+use crate::graph::format::{Media, Pattern, parse_patterns};
 use crate::graph::model::{Graph, PortRef};
 use crate::graph::negotiate::{Fault, mode, words};
 use crate::graph::problem::Place;
@@ -158,11 +158,24 @@ impl Check<'_> {
                 _ => "remove convert = \"never\"".to_owned(),
             });
         }
-        let missing = match chain.is_empty() {
+        // No node makes sound of pictures; of messages one might.
+        let is_other = |comes: &Pattern, takes: &Pattern| {
+            let kinds = [comes.media(), takes.media()];
+            kinds == [Some(Media::Audio), Some(Media::Video)]
+                || kinds == [Some(Media::Video), Some(Media::Audio)]
+        };
+        let mut pairs = from
+            .iter()
+            .flat_map(|comes| to.iter().map(move |takes| (comes, takes)));
+        let is_of_a_kind = pairs.any(|(comes, takes)| !is_other(comes, takes));
+        let missing = match chain.is_empty() && is_of_a_kind {
             true => self.missing(&from, &to, ways.is_empty()),
             false => Vec::new(),
         };
         match (&missing[..], &ways[..]) {
+            ([], []) if !is_of_a_kind => {
+                format!("link an output here that brings {}", list(accepted, "or"))
+            }
             ([], []) => format!(
                 "put a node between them that turns {} into {}",
                 list(offered, "or"),
