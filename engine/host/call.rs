@@ -36,6 +36,15 @@ pub(crate) enum CallError {
     Ending,
 }
 
+impl CallError {
+    /// Logs why there is no connection for a peer. A node's error has been logged with its session.
+    pub fn log(&self) {
+        if !matches!(self, CallError::Node(_)) {
+            warn!(error = %self, "no connection for the peer");
+        }
+    }
+}
+
 /// What all calls of a program share.
 #[derive(Clone)]
 pub(crate) struct Calls {
@@ -90,9 +99,7 @@ impl Calls {
     }
 
     async fn make(&self, config: &PeerConfig) -> Result<Call, CallError> {
-        let id = self.engine.reserve_session();
-        let (peer, events) = open_peer(id, config.clone()).await?;
-        Ok(Call::new(id, peer, events))
+        Ok(Call::open(&self.engine, config.clone()).await?)
     }
 
     /// What the ended sessions did, together.
@@ -118,13 +125,13 @@ const MAX_CANDIDATES: usize = 256;
 
 /// What a peer says of itself, for whoever holds its call. A state replaces the one before; a
 /// candidate that nobody takes beyond [`MAX_CANDIDATES`] is lost, as on a bad network.
-pub(crate) struct PeerEvents {
+struct PeerEvents {
     states: watch::Receiver<ConnectionState>,
     candidates: mpsc::Receiver<Option<IceCandidate>>,
 }
 
 /// Makes the peer of session `id`.
-pub(crate) async fn open_peer(
+async fn open_peer(
     id: u64,
     config: PeerConfig,
 ) -> Result<(Arc<dyn Peer>, PeerEvents), SessionError> {
@@ -180,16 +187,18 @@ pub(crate) enum Happening {
 }
 
 impl Call {
-    /// A call of a peer that exists already, without a session yet.
-    pub fn new(id: u64, peer: Arc<dyn Peer>, events: PeerEvents) -> Call {
-        Call {
+    /// Makes a peer, without a session yet.
+    pub async fn open(engine: &Engine, config: PeerConfig) -> Result<Call, SessionError> {
+        let id = engine.reserve_session();
+        let (peer, events) = open_peer(id, config).await?;
+        Ok(Call {
             id,
             peer,
             events,
             session: None,
             ended: None,
             lacks: vec![],
-        }
+        })
     }
 
     /// Starts its session, whose files and generators begin when the peer is connected: nothing of them is lost before.

@@ -167,10 +167,7 @@ async fn open(link: &Link, opened: Result<Call, CallError>) -> Option<Call> {
     match opened {
         Ok(call) => Some(call),
         Err(error) => {
-            // A node's error has been logged with its session.
-            if !matches!(error, CallError::Node(_)) {
-                warn!(%error, "no connection for the peer");
-            }
+            error.log();
             refuse(link, &error).await;
             None
         }

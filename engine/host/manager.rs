@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, watch};
 use tracing::info;
 
 use crate::{
-    call::{Call, CallError, Calls, Happening, open_peer, told},
+    call::{Call, CallError, Calls, Happening, told},
     handshake,
     pipeline::{Pipeline, PipelineNode},
 };
@@ -149,11 +149,7 @@ impl WebRtcManager {
         }
         let call = match &by_hand.calls {
             Some(calls) => calls.open_to_offer().await?,
-            None => {
-                let id = self.engine.reserve_session();
-                let (peer, events) = open_peer(id, self.config.clone()).await?;
-                Call::new(id, peer, events)
-            }
+            None => Call::open(&self.engine, self.config.clone()).await?,
         };
         Ok(by_hand.made(call))
     }

@@ -7,10 +7,9 @@ use levada_engine::{Engine, Report};
 use levada_signaling::{Answer, Description, Host, Link, Refusal};
 use levada_webrtc::PeerConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tracing::warn;
 
 use crate::{
-    call::{Call, CallError, Calls, Happening, told},
+    call::{Call, Calls, Happening, told},
     handshake,
     template::Template,
 };
@@ -98,9 +97,7 @@ impl Host for PeerHost {
             remedy: remedy.into(),
         };
         let mut call = self.calls.open(&offer.sdp).await.map_err(|error| {
-            if !matches!(error, CallError::Node(_)) {
-                warn!(%error, "no connection for the peer");
-            }
+            error.log();
             refusal(500, &error, "see the host's log")
         })?;
         let bad = |error| {
