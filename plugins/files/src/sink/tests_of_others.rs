@@ -14,13 +14,13 @@ const MS: i64 = 1_000_000;
 const OGG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tone.ogg");
 const IVF: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pattern.ivf");
 
-fn text(path: &Path) -> Value {
+pub(super) fn text(path: &Path) -> Value {
     // A param's text is static; a test's few are left to the process.
     Value::Text(path.to_string_lossy().into_owned().leak())
 }
 
 /// The one track of a file, and its format.
-fn play(path: &Path, port: usize) -> Result<(Vec<Frame>, Format)> {
+pub(super) fn play(path: &Path, port: usize) -> Result<(Vec<Frame>, Format)> {
     let params = [("path", text(path)), ("pace", Value::Text("fast"))];
     let mut node = Harness::<FileSource>::with_linked_ports(&params, 1 << port)?;
     let mut out = vec![];

@@ -2,39 +2,17 @@
 
 use std::path::Path;
 
-use levada_plugin::{
-    harness::{Harness, Value},
-    prelude::*,
-};
+use levada_plugin::{harness::Harness, prelude::*};
 
-use super::{FileSink, VIDEO};
-use crate::source::FileSource;
+use super::{
+    FileSink, VIDEO,
+    tests_of_others::{play, text},
+};
 
 const MS: i64 = 1_000_000;
 /// VP8 with keyframes at 0 and 21, each followed by a picture that is not shown.
 const MOVING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../vp8/tests/moving.ivf");
 const NAMES: [&str; 4] = ["tape.mp4", "tape.mkv", "tape.webm", "tape.ivf"];
-
-fn text(path: &Path) -> Value {
-    // A param's text is static; a test's few are left to the process.
-    Value::Text(path.to_string_lossy().into_owned().leak())
-}
-
-/// The pictures of a file, and their format.
-fn play(path: &Path) -> Result<(Vec<Frame>, Format)> {
-    let params = [("path", text(path)), ("pace", Value::Text("fast"))];
-    let mut node = Harness::<FileSource>::with_linked_ports(&params, 1 << VIDEO)?;
-    let mut out = vec![];
-    loop {
-        let ticked = node.tick(0)?;
-        if ticked.is_empty() {
-            break;
-        }
-        out.extend(ticked.into_iter().map(|(_, frame)| frame));
-    }
-    let format = out.first().and_then(|f| node.format(f.format_id()));
-    Ok((out, format.unwrap_or_default()))
-}
 
 /// Records pictures: the node, which has not ended.
 fn record(path: &Path, units: &[Frame], format: &Format) -> Result<Harness<FileSink>> {
@@ -54,7 +32,7 @@ fn is_hidden(unit: &Frame) -> bool {
 #[test]
 fn a_picture_that_is_not_shown_is_recorded_at_the_time_of_the_next_one() -> Result {
     let folder = tempfile::tempdir()?;
-    let (mut units, format) = play(Path::new(MOVING))?;
+    let (mut units, format) = play(Path::new(MOVING), VIDEO)?;
     // As WebM brings them: its times are too coarse for one of their own.
     let hidden: Vec<usize> = (0..units.len()).filter(|n| is_hidden(&units[*n])).collect();
     assert_eq!(hidden.len(), 2);
@@ -67,7 +45,7 @@ fn a_picture_that_is_not_shown_is_recorded_at_the_time_of_the_next_one() -> Resu
         let mut sink = record(&path, &units, &format)?;
         sink.drain()?;
         assert_eq!(sink.dropped(), 0, "{name}");
-        let (again, _) = play(&path)?;
+        let (again, _) = play(&path, VIDEO)?;
         assert_eq!(again.len(), units.len(), "{name}");
         for (is, was) in again.iter().zip(&units) {
             assert_eq!(is.payload(), was.payload(), "{name}");
@@ -80,7 +58,7 @@ fn a_picture_that_is_not_shown_is_recorded_at_the_time_of_the_next_one() -> Resu
 #[test]
 fn what_needs_a_picture_that_was_dropped_is_dropped_with_it_and_a_keyframe_asked_for() -> Result {
     let folder = tempfile::tempdir()?;
-    let (mut units, format) = play(Path::new(MOVING))?;
+    let (mut units, format) = play(Path::new(MOVING), VIDEO)?;
     let (late, key) = (5, 21);
     assert!(units[key].has(flags::KEYFRAME) && units[late].has(flags::INTER));
     let (in_time, early) = (units[late].clone(), units[1].pts());
@@ -105,7 +83,7 @@ fn what_needs_a_picture_that_was_dropped_is_dropped_with_it_and_a_keyframe_asked
                 vec![(VIDEO, request); requests],
                 "{name}"
             );
-            let (again, _) = play(&path)?;
+            let (again, _) = play(&path, VIDEO)?;
             let is: Vec<&[u8]> = again.iter().map(Frame::payload).collect();
             let (head, tail) = (&units[..late], &units[late + dropped..]);
             let was: Vec<&[u8]> = head.iter().chain(tail).map(Frame::payload).collect();
@@ -118,7 +96,7 @@ fn what_needs_a_picture_that_was_dropped_is_dropped_with_it_and_a_keyframe_asked
 #[test]
 fn a_slow_show_of_slides_is_recorded_with_all_its_pictures() -> Result {
     let folder = tempfile::tempdir()?;
-    let (units, format) = play(Path::new(MOVING))?;
+    let (units, format) = play(Path::new(MOVING), VIDEO)?;
     let sound = Format::audio("opus", 48_000, 2);
     for name in ["tape.mp4", "tape.mkv"] {
         let path = folder.path().join(name);
@@ -137,7 +115,7 @@ fn a_slow_show_of_slides_is_recorded_with_all_its_pictures() -> Result {
         }
         sink.drain()?;
         assert_eq!(sink.dropped(), 0, "{name}");
-        let (again, _) = play(&path)?;
+        let (again, _) = play(&path, VIDEO)?;
         let times: Vec<i64> = again.iter().map(|f| f.pts() / MS).collect();
         assert_eq!(times, [0, 3_000, 6_000, 9_000], "{name}");
     }

@@ -22,7 +22,7 @@ use super::{
     bytes::{DAMAGED, Source},
     of_port,
 };
-use coded::{not_played, port_of_track};
+use coded::port_or_left_out;
 use fragments::Fragments;
 use track::Track;
 
@@ -68,14 +68,7 @@ impl Movie {
         let movie_scale = moov.mvhd_box.timescale;
         for trak in moov.trak_boxes {
             let id = trak.tkhd_box.track_id;
-            let Some(port) = port_of_track(&trak) else {
-                warn!(
-                    track = id,
-                    "a track of a kind that is not played is left out"
-                );
-                if others.len() < MAX_OTHERS {
-                    others.extend(not_played(&trak));
-                }
+            let Some(port) = port_or_left_out(&trak, &mut others) else {
                 continue;
             };
             // What nobody wants may be damaged.

@@ -7,7 +7,7 @@ use shiguredo_mp4::{
 };
 use tracing::warn;
 
-use super::super::{AUDIO, MAX_UNIT, VIDEO, aac, bytes::Source, h264::Avc};
+use super::super::{AUDIO, MAX_OTHERS, MAX_UNIT, VIDEO, aac, bytes::Source, h264::Avc};
 
 const NS: i128 = 1_000_000_000;
 
@@ -109,14 +109,29 @@ fn port_of(entry: &SampleEntry) -> Option<usize> {
 }
 
 /// The port for a track; `None` when it is not played.
-pub(super) fn port_of_track(trak: &TrakBox) -> Option<usize> {
+fn port_of_track(trak: &TrakBox) -> Option<usize> {
     let entries = &trak.mdia_box.minf_box.stbl_box.stsd_box.entries;
     entries.first().and_then(port_of)
 }
 
+/// The port of a track; one of a kind that is not played is noted in `others`.
+pub(super) fn port_or_left_out(trak: &TrakBox, others: &mut Vec<(usize, String)>) -> Option<usize> {
+    let port = port_of_track(trak);
+    if port.is_none() {
+        warn!(
+            track = trak.tkhd_box.track_id,
+            "a track of a kind that is not played is left out"
+        );
+        if others.len() < MAX_OTHERS {
+            others.extend(not_played(trak));
+        }
+    }
+    port
+}
+
 /// The port that a track is for and that does not play it, and what the track holds: the name of its box, or what an `mp4a`
 /// is of.
-pub(super) fn not_played(trak: &TrakBox) -> Option<(usize, String)> {
+fn not_played(trak: &TrakBox) -> Option<(usize, String)> {
     let port = match trak.mdia_box.hdlr_box.handler_type {
         HdlrBox::HANDLER_TYPE_SOUN => AUDIO,
         HdlrBox::HANDLER_TYPE_VIDE => VIDEO,

@@ -16,12 +16,12 @@ use tracing::warn;
 
 use super::{
     super::{
-        AUDIO, Demuxer, MAX_OTHERS, Unit, VIDEO,
+        AUDIO, Demuxer, Unit, VIDEO,
         bytes::{DAMAGED, Source},
         of_port,
     },
     Place,
-    coded::{Coded, begins, edit_of, formats_of, not_played, ns_of, port_of_track},
+    coded::{Coded, begins, edit_of, formats_of, ns_of, port_or_left_out},
     length,
     tables::{Known, Listed, MAX_TABLE, list},
 };
@@ -163,14 +163,7 @@ impl Fragments {
                 id,
                 said.into_iter().find(|trex| trex.track_id == id),
             ));
-            let Some(port) = port_of_track(&trak) else {
-                warn!(
-                    track = id,
-                    "a track of a kind that is not played is left out"
-                );
-                if others.len() < MAX_OTHERS {
-                    others.extend(not_played(&trak));
-                }
+            let Some(port) = port_or_left_out(&trak, &mut others) else {
                 continue;
             };
             if wanted[port] && tracks.iter().all(|t| t.port != port) {
