@@ -1,4 +1,5 @@
-//! The runtime that the `webrtc` crate runs on: tokio, with bigger socket buffers, and with loss when a test asks.
+//! The runtime that the `webrtc` crate runs on: tokio, with bigger socket buffers, with time to take in a handshake, and
+//! with loss when a test asks.
 //!
 //! The crate leaves UDP buffers at the system's default, which loses a quarter of the datagrams of a burst while the
 //! process is busy. Sockets are made inside the crate, so the only place to change them is the runtime's
@@ -91,14 +92,17 @@ impl Runtime for MediaRuntime {
         {
             tracing::debug!(%error, wanted, "the UDP buffers stay at the system's default");
         }
-        let socket = self.inner.wrap_udp_socket(socket)?;
-        Ok(match &self.loss {
-            None => socket,
-            Some(loss) => Arc::new(LossySocket {
+        let mut socket = self.inner.wrap_udp_socket(socket)?;
+        if let Some(loss) = &self.loss {
+            socket = Arc::new(LossySocket {
                 inner: socket,
                 loss: loss.clone(),
-            }),
-        })
+            });
+        }
+        Ok(Arc::new(HandshakeFirst {
+            inner: socket,
+            rest: Mutex::default(),
+        }))
     }
 
     fn wrap_tcp_listener(&self, listener: TcpListener) -> io::Result<Arc<dyn AsyncTcpListener>> {
@@ -139,6 +143,91 @@ impl Runtime for MediaRuntime {
     fn name(&self) -> &'static str {
         self.inner.name()
     }
+}
+
+/// A socket that says "no more for now" after each datagram of the encryption's handshake.
+///
+/// The crate takes up to a hundred datagrams before it looks at what came of them, and only then learns the keys that
+/// the handshake ended with: media behind the last datagram of the handshake in the same burst would be thrown away,
+/// and with them the first keyframe of whoever sends as soon as it may. A refusal ends the burst.
+struct HandshakeFirst {
+    inner: Arc<dyn AsyncUdpSocket>,
+    rest: Mutex<Rest>,
+}
+
+#[derive(Default)]
+struct Rest {
+    /// The last datagram was one of a handshake: the next call gets nothing.
+    pause: bool,
+    /// What the system handed over together with one.
+    held: Option<(Vec<u8>, RecvMeta)>,
+}
+
+impl fmt::Debug for HandshakeFirst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HandshakeFirst").field(&self.inner).finish()
+    }
+}
+
+impl AsyncUdpSocket for HandshakeFirst {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
+        self.inner.poll_send(cx, transmit)
+    }
+
+    fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+        meta: &mut [RecvMeta],
+    ) -> Poll<io::Result<usize>> {
+        let mut rest = self.rest.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut rest.pause) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        // One message a call, so that none lies behind a handshake.
+        let (Some(buffer), Some(told)) = (buffers.first_mut(), meta.first_mut()) else {
+            return Poll::Ready(Ok(0));
+        };
+        if let Some((bytes, of)) = rest.held.take() {
+            *told = of;
+            told.len = bytes.len().min(buffer.len());
+            buffer[..told.len].copy_from_slice(&bytes[..told.len]);
+        } else {
+            let one = (std::slice::from_mut(buffer), std::slice::from_mut(told));
+            match self.inner.poll_recv(cx, one.0, one.1) {
+                Poll::Ready(Ok(1)) => {}
+                other => return other,
+            }
+        }
+        if let Some(end) = end_of_handshake(&buffer[..told.len], told.stride.max(1)) {
+            rest.pause = true;
+            rest.held = (end < told.len).then(|| (buffer[end..told.len].to_vec(), *told));
+            told.len = end;
+        }
+        Poll::Ready(Ok(1))
+    }
+
+    fn max_gso_segments(&self) -> usize {
+        self.inner.max_gso_segments()
+    }
+
+    fn max_gro_segments(&self) -> usize {
+        self.inner.max_gro_segments()
+    }
+}
+
+/// Where the first segment that belongs to a handshake ends: records of DTLS that change the cipher (20), alert (21)
+/// or shake hands (22), and none of media (128 and above) or of data (RFC 7983, 7; RFC 6347, 4.1).
+fn end_of_handshake(bytes: &[u8], stride: usize) -> Option<usize> {
+    let first = bytes
+        .chunks(stride)
+        .position(|segment| matches!(segment.first(), Some(20..=22)))?;
+    Some(bytes.len().min((first + 1) * stride))
 }
 
 /// A socket that loses media datagrams as its control says.
@@ -241,6 +330,75 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(ends.try_recv(), Ok(()));
+    }
+
+    /// Hands out these messages, of segments of this length, one a call.
+    #[derive(Debug)]
+    struct Scripted(Mutex<Vec<(&'static [u8], usize)>>);
+
+    impl AsyncUdpSocket for Scripted {
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn poll_send(&self, _: &mut Context<'_>, _: &Transmit<'_>) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_recv(
+            &self,
+            _: &mut Context<'_>,
+            buffers: &mut [IoSliceMut<'_>],
+            meta: &mut [RecvMeta],
+        ) -> Poll<io::Result<usize>> {
+            let mut script = self.0.lock().unwrap();
+            if script.is_empty() {
+                return Poll::Pending;
+            }
+            let (bytes, stride) = script.remove(0);
+            buffers[0][..bytes.len()].copy_from_slice(bytes);
+            (meta[0].len, meta[0].stride) = (bytes.len(), stride);
+            Poll::Ready(Ok(1))
+        }
+    }
+
+    #[test]
+    fn what_lies_behind_a_handshake_is_handed_out_after_a_pause() {
+        const DATA: u8 = 23;
+        let script: Vec<(&[u8], usize)> = vec![
+            (&[200, 1], 2),
+            (&[22, 1, 20, 2, 200, 3, 200], 2),
+            (&[DATA, 4, 200, 5], 2),
+            (&[22], 1),
+            (&[200, 6], 2),
+        ];
+        let socket = HandshakeFirst {
+            inner: Arc::new(Scripted(Mutex::new(script))),
+            rest: Mutex::default(),
+        };
+        let mut buffer = [0; 16];
+        let mut next = || {
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let mut meta = [RecvMeta::default()];
+            match socket.poll_recv(&mut cx, &mut [IoSliceMut::new(&mut buffer)], &mut meta) {
+                Poll::Ready(got) => got.map(|_| buffer[..meta[0].len].to_vec()).unwrap(),
+                Poll::Pending => vec![],
+            }
+        };
+        let heard: Vec<_> = (0..10).map(|_| next()).collect();
+        let expected: [&[u8]; 10] = [
+            &[200, 1],
+            &[22, 1],
+            &[],
+            &[20, 2],
+            &[],
+            &[200, 3, 200],
+            &[DATA, 4, 200, 5],
+            &[22],
+            &[],
+            &[200, 6],
+        ];
+        assert_eq!(heard, expected);
     }
 
     #[test]
