@@ -173,6 +173,37 @@ async fn a_browser_sees_and_hears_a_file() {
 }
 
 #[tokio::test]
+async fn a_browser_sees_every_picture_of_a_film_whose_pictures_come_out_of_order() {
+    let Some(browser) = Browser::start().await else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let graph = folder.path().join("play.toml");
+    let text = format!(
+        "links = [\"film.video -> screen.video\"]\n[plugins]\nh264 = {{ path = {:?} }}\n[nodes]\n\
+         film = {{ type = \"file-source\", params = {{ path = {:?}, loop = true }} }}\n\
+         screen = {{ type = \"webrtc-sink\" }}\n",
+        levada::root().join("plugins/h264"),
+        levada::root().join("plugins/files/tests/reordered.mp4")
+    );
+    std::fs::write(&graph, text).expect("the folder is writable");
+    let (levada, visitor) = at(&browser, &graph.display().to_string()).await;
+    // It has 25 pictures a second.
+    let page = &visitor.page;
+    let shown = "(async () => { const video = document.getElementById('remote'); \
+         const count = () => video.getVideoPlaybackQuality().totalVideoFrames; \
+         const before = count(), began = performance.now(); \
+         while (performance.now() < began + 4000) await levadaTest.nextFrame(); \
+         return (count() - before) / (performance.now() - began) * 1000 > 20; })()";
+    page.wait_for("more than 20 pictures a second", LIMIT, shown)
+        .await;
+    let report = levada.stop_with_report();
+    for name in ["film", "screen~h264-decoder", "screen~h264-encoder"] {
+        assert_eq!(node(&report, name)["dropped"], 0, "{report:#}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_browser_sends_is_recorded_into_a_file_that_plays() {
     let Some(browser) = Browser::start().await else {
         return;

@@ -47,7 +47,7 @@ impl Port {
     /// first: `*`, `audio/*`, `audio/f32 audio/s16`, `audio/f32;rate=48000;channels=1..2`,
     /// `video/i420;width=2..4096`.
     ///
-    /// Sound has the keys `rate` and `channels`, pictures have `width` and `height`; a value is a number,
+    /// Sound has the keys `rate` and `channels`, pictures have `width`, `height` and `reordering`; a value is a number,
     /// a range `a..b` with both ends, or alternatives `a|b|c`. A key that is not stated: an input takes
     /// any value, an output of a filter leaves it as it came in, an output of a source may give any. A
     /// param named like a key that an output states says which value that is; 0 leaves it as it came in.

@@ -29,7 +29,8 @@ const KEYFRAME_INTERVAL_NS: i64 = 500_000_000;
 /// (`opus`, `pcmu`, `pcma`, `vp8`, `h264` in Annex B) or RTP payloads (`rtp-opus`, `rtp-vp8` and so on), as each frame's
 /// format says. **Colours** that the format of VP8 states (`levada_plugin::colour`) are told to the peer with each
 /// keyframe and where they change, if it hears that. **Data** goes out on the data channel whose label is the stream's
-/// label, as text when its format is `text/plain`, otherwise as bytes. **Events**: when the peer asks for a keyframe,
+/// label, as text when its format is `text/plain`, otherwise as bytes. H.264 is accepted in the order in which it is shown
+/// (`reordering=0`); what comes otherwise all the same is sent, with a warning. **Events**: when the peer asks for a keyframe,
 /// the request travels upstream from the inputs that bring pictures. When the network takes more or less than before,
 /// as the peer's reports show, a bitrate travels upstream: pictures get what sound leaves over. **Params** `min-bitrate`
 /// and `max-bitrate` in kbit/s: the least and the most that is told, sound and pictures together.
@@ -74,9 +75,9 @@ impl Node for Sink {
     const SUMMARY: &'static str = "Sends audio, video and data to a WebRTC peer";
     const PORTS: &'static [Port] = &[
         Port::optional_input("audio").formats(wire::AUDIO_FORMATS),
-        Port::optional_input("video").formats(wire::VIDEO_FORMATS),
+        Port::optional_input("video").formats(wire::SENT_VIDEO_FORMATS),
         Port::optional_input("data").formats(wire::DATA_FORMATS),
-        Port::optional_input("in").formats(wire::ALL_FORMATS),
+        Port::optional_input("in").formats(wire::ALL_SENT_FORMATS),
     ];
     const PARAMS: &'static [Param] = &[
         Param::integer("min-bitrate", 100)

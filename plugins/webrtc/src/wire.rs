@@ -84,10 +84,28 @@ impl Wire {
 pub(crate) const TEXT: &str = "text/plain";
 pub(crate) const BINARY: &str = "application/octet-stream";
 
-/// Formats of the ports.
-pub(crate) const AUDIO_FORMATS: &str = "audio/opus audio/pcmu;rate=8000;channels=1 audio/pcma;rate=8000;channels=1 \
-     audio/rtp-opus audio/rtp-pcmu audio/rtp-pcma";
-pub(crate) const VIDEO_FORMATS: &str = "video/vp8 video/h264 video/rtp-vp8 video/rtp-h264";
+macro_rules! audio {
+    () => {
+        "audio/opus audio/pcmu;rate=8000;channels=1 audio/pcma;rate=8000;channels=1 audio/rtp-opus audio/rtp-pcmu \
+         audio/rtp-pcma"
+    };
+}
+macro_rules! video {
+    () => {
+        "video/vp8 video/h264 video/rtp-vp8 video/rtp-h264"
+    };
+}
+// Browsers show few of the pictures of H.264 that come out of order.
+macro_rules! sent_video {
+    () => {
+        "video/vp8 video/h264;reordering=0 video/rtp-vp8 video/rtp-h264"
+    };
+}
+
+/// Formats of the ports, and of the inputs where they differ.
+pub(crate) const AUDIO_FORMATS: &str = audio!();
+pub(crate) const VIDEO_FORMATS: &str = video!();
+pub(crate) const SENT_VIDEO_FORMATS: &str = sent_video!();
 pub(crate) const DATA_FORMATS: &str = "data/*";
-pub(crate) const ALL_FORMATS: &str = "audio/opus audio/pcmu;rate=8000;channels=1 audio/pcma;rate=8000;channels=1 \
-     audio/rtp-opus audio/rtp-pcmu audio/rtp-pcma video/vp8 video/h264 video/rtp-vp8 video/rtp-h264 data/*";
+pub(crate) const ALL_FORMATS: &str = concat!(audio!(), " ", video!(), " data/*");
+pub(crate) const ALL_SENT_FORMATS: &str = concat!(audio!(), " ", sent_video!(), " data/*");

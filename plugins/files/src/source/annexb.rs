@@ -7,15 +7,18 @@
 //! bytes is in memory, with one set of each kind of parameters of at most [`MAX_SET`].
 
 mod scan;
-mod syntax;
 
 use std::collections::VecDeque;
 
 use levada_plugin::prelude::*;
 
-use super::{Demuxer, MAX_UNIT, Unit, VIDEO, bytes::Source, h264::h264, order::AHEAD};
+use super::{
+    Demuxer, MAX_UNIT, Unit, VIDEO,
+    bytes::Source,
+    h264::{Parameters, PictureOrder, h264, pattern},
+    order::AHEAD,
+};
 use scan::Scanner;
-use syntax::{Parameters, PictureOrder};
 
 /// The largest parameter set, in bytes.
 const MAX_SET: usize = 4096;
@@ -35,6 +38,8 @@ const PICTURE: u8 = 8;
 pub(super) struct AnnexB {
     source: Source,
     format: Format,
+    /// By how many pictures they are out of order at most, where the first parameter set says so.
+    reordering: Option<u32>,
     /// Ns from one picture to the next, as a fraction.
     step: (u64, u64),
     scanner: Scanner,
@@ -113,6 +118,7 @@ impl AnnexB {
                 return Ok(AnnexB {
                     source,
                     format: h264(profile, constraints, level, stated.width, stated.height),
+                    reordering: stated.reordering,
                     step,
                     scanner: Scanner::new(0),
                     parameters,
@@ -294,11 +300,11 @@ impl Demuxer for AnnexB {
         port == VIDEO
     }
 
-    fn formats(&self, port: usize) -> Vec<Format> {
+    fn patterns(&self, port: usize) -> Vec<String> {
         if !self.has(port) {
             return vec![];
         }
-        vec![self.format.clone()]
+        vec![pattern(&self.format, self.reordering)]
     }
 
     fn begin(&mut self, at_ns: i64) -> Result {

@@ -4,8 +4,14 @@
 //! 5.3). Annex B has start codes in front and parameter sets in the stream. Where lengths have 4 bytes, as nearly always, a
 //! start code takes their place and nothing moves.
 
+mod syntax;
+
+use std::fmt::Write as _;
+
 use levada_plugin::{Format, Host, Loan, Result};
 use shiguredo_mp4::boxes::AvccBox;
+
+pub(super) use syntax::{Parameters, PictureOrder};
 
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
 /// NAL units in front of a picture's first slice, at most.
@@ -17,6 +23,8 @@ pub(super) struct Avc {
     length_bytes: usize,
     /// Parameter sets, each behind a start code.
     parameters: Vec<u8>,
+    /// See [`Avc::reordering`].
+    reordering: Option<u32>,
 }
 
 /// Where in a unit its NAL units do not add up.
@@ -24,15 +32,24 @@ pub(super) struct Misfit(pub usize);
 
 impl Avc {
     pub fn new(length_bytes: usize, sets: impl Iterator<Item = impl AsRef<[u8]>>) -> Avc {
-        let mut parameters = vec![];
+        let (mut parameters, mut reordering) = (vec![], None);
         for set in sets {
+            let set = set.as_ref();
             parameters.extend_from_slice(&START_CODE);
-            parameters.extend_from_slice(set.as_ref());
+            parameters.extend_from_slice(set);
+            let stated = Parameters::read(set).and_then(|(_, stated)| stated.reordering);
+            reordering = reordering.max(stated);
         }
         Avc {
             length_bytes,
             parameters,
+            reordering,
         }
+    }
+
+    /// By how many pictures they are out of the order in which they are shown, at most, where the parameter sets say so.
+    pub fn reordering(&self) -> Option<u32> {
+        self.reordering
     }
 
     /// The format of a track with this description, and how its units are framed.
@@ -122,6 +139,16 @@ pub(super) fn h264(profile: u8, constraints: u8, level: u8, width: u32, height: 
     let config =
         format!("packetization-mode=1;profile-level-id={profile:02x}{constraints:02x}{level:02x}");
     Format::video("h264", width, height).with_config(config)
+}
+
+/// The pattern of a format of H.264 whose pictures are so far out of order.
+pub(super) fn pattern(format: &Format, reordering: Option<u32>) -> String {
+    let mut pattern = format.pattern();
+    // Most are in order, and nobody wants more of them.
+    if let Some(pictures @ 1..) = reordering {
+        let _ = write!(pattern, ";reordering={pictures}");
+    }
+    pattern
 }
 
 /// Puts start codes where lengths of 4 bytes are.

@@ -161,11 +161,11 @@ impl Demuxer for Ivf {
         port == VIDEO
     }
 
-    fn formats(&self, port: usize) -> Vec<Format> {
+    fn patterns(&self, port: usize) -> Vec<String> {
         if !self.has(port) {
             return vec![];
         }
-        vec![Format::video(self.codec.name(), self.width, self.height)]
+        vec![Format::video(self.codec.name(), self.width, self.height).pattern()]
     }
 
     fn begin(&mut self, at_ns: i64) -> Result {

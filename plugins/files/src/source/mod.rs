@@ -65,8 +65,8 @@ pub(crate) trait Demuxer: Send {
     /// Which of the ports it has a track for.
     fn has(&self, port: usize) -> bool;
 
-    /// The formats that the units of that track will have, by what the file says at its beginning.
-    fn formats(&self, port: usize) -> Vec<Format>;
+    /// The patterns of the formats that the units of that track will have, by what the file says at its beginning.
+    fn patterns(&self, port: usize) -> Vec<String>;
 
     /// How much there is to play from where playing [began](Demuxer::begin), in ns, where the file says so without
     /// being read to its end.

@@ -188,9 +188,9 @@ impl Demuxer for Movie {
         self.tracks.iter().any(|track| track.port() == port)
     }
 
-    fn formats(&self, port: usize) -> Vec<Format> {
+    fn patterns(&self, port: usize) -> Vec<String> {
         let track = self.tracks.iter().find(|track| track.port() == port);
-        track.map_or(vec![], Track::formats)
+        track.map_or(vec![], Track::patterns)
     }
 
     fn length(&mut self) -> Option<i64> {

@@ -14,16 +14,15 @@ use super::{AUDIO, VIDEO, missing, open};
 pub(super) fn offers(config: &Config, port: usize) -> Result<Option<String>> {
     let path = config.text("path")?;
     let file = open(path, [port == AUDIO, port == VIDEO], config.float("fps")?)?;
-    let formats = file.formats(port);
-    if formats.is_empty() {
+    let patterns = file.patterns(port);
+    if patterns.is_empty() {
         return Err(missing(path, port, file.as_ref()));
     }
-    Ok(Some(patterns(&formats)))
+    Ok(Some(promised(patterns)))
 }
 
 /// A track may change its format on its way: then only the encodings are promised.
-fn patterns(formats: &[Format]) -> String {
-    let mut patterns: Vec<String> = formats.iter().map(Format::pattern).collect();
+fn promised(mut patterns: Vec<String>) -> String {
     patterns.dedup();
     if patterns.len() > 1 {
         for pattern in &mut patterns {

@@ -260,11 +260,11 @@ impl Demuxer for OggOpus {
         port == AUDIO
     }
 
-    fn formats(&self, port: usize) -> Vec<Format> {
+    fn patterns(&self, port: usize) -> Vec<String> {
         if !self.has(port) {
             return vec![];
         }
-        vec![Format::audio("opus", RATE, self.channels)]
+        vec![Format::audio("opus", RATE, self.channels).pattern()]
     }
 
     fn length(&mut self) -> Option<i64> {

@@ -506,6 +506,10 @@ fn a_file_says_what_each_port_will_carry() -> Result {
     let said = |path, port| offers(path, port).map(Option::unwrap_or_default);
     assert_eq!(said(CLIP, AUDIO)?, "audio/aac;rate=48000;channels=1");
     assert_eq!(said(CLIP, VIDEO)?, "video/h264;width=320;height=180");
+    assert_eq!(
+        said(REORDERED, VIDEO)?,
+        "video/h264;width=64;height=64;reordering=2"
+    );
     let ogg = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tone.ogg");
     assert!(said(ogg, AUDIO)?.starts_with("audio/opus;rate=48000;channels="));
     let ivf = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pattern.ivf");

@@ -177,11 +177,11 @@ impl Demuxer for Wav {
         port == AUDIO
     }
 
-    fn formats(&self, port: usize) -> Vec<Format> {
+    fn patterns(&self, port: usize) -> Vec<String> {
         if !self.has(port) {
             return vec![];
         }
-        vec![self.layout.format()]
+        vec![self.layout.format().pattern()]
     }
 
     fn length(&mut self) -> Option<i64> {

@@ -133,11 +133,11 @@ impl Demuxer for Y4m {
         port == VIDEO
     }
 
-    fn formats(&self, port: usize) -> Vec<Format> {
+    fn patterns(&self, port: usize) -> Vec<String> {
         if !self.has(port) {
             return vec![];
         }
-        vec![self.format()]
+        vec![self.format().pattern()]
     }
 
     fn length(&mut self) -> Option<i64> {

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! `audio/f32;rate=48000;channels=1..2` is raw sound at 48 kHz with one channel or two. Sound has the
-//! keys `rate` and `channels`, pictures have `width` and `height`, data has none. A key that is not
-//! stated may be anything. Letters are taken as small ones.
+//! keys `rate` and `channels`, pictures have `width`, `height` and `reordering`, data has none. Numbers
+//! are from 1, of `reordering` from 0. A key that is not stated may be anything. Letters are taken as
+//! small ones.
 //!
 //! What must hold: two patterns [`meet`](Pattern::meet) in the formats that are of both, and one is
 //! [within](Pattern::is_within) another when all its formats are of that one; what is printed reads
@@ -65,7 +66,7 @@ impl Media {
     pub fn keys(self) -> &'static [Key] {
         match self {
             Media::Audio => &[Key::Rate, Key::Channels],
-            Media::Video => &[Key::Width, Key::Height],
+            Media::Video => &[Key::Width, Key::Height, Key::Reordering],
             Media::Data => &[],
         }
     }
@@ -82,11 +83,19 @@ pub enum Key {
     Width,
     /// Height in pixels.
     Height,
+    /// Pictures that a decoder holds back, because others that are shown before them come after them.
+    Reordering,
 }
 
 impl Key {
     /// All of them.
-    pub const ALL: [Key; 4] = [Key::Rate, Key::Channels, Key::Width, Key::Height];
+    pub const ALL: [Key; 5] = [
+        Key::Rate,
+        Key::Channels,
+        Key::Width,
+        Key::Height,
+        Key::Reordering,
+    ];
 
     /// Its name in a pattern.
     #[must_use]
@@ -96,6 +105,7 @@ impl Key {
             Key::Channels => "channels",
             Key::Width => "width",
             Key::Height => "height",
+            Key::Reordering => "reordering",
         }
     }
 
@@ -103,6 +113,18 @@ impl Key {
     #[must_use]
     pub fn is_side(self) -> bool {
         matches!(self, Key::Width | Key::Height)
+    }
+
+    /// Whether it is of how something is coded, and not of what that shows or sounds like: another
+    /// encoding of the same has nothing of it. Where it is not stated, nobody minds.
+    #[must_use]
+    pub fn is_of_coding(self) -> bool {
+        matches!(self, Key::Reordering)
+    }
+
+    /// The least of its values.
+    pub(crate) fn least(self) -> u32 {
+        u32::from(!self.is_of_coding())
     }
 }
 
@@ -124,7 +146,7 @@ impl Pattern {
     pub const ANY: Pattern = Pattern {
         media: None,
         encoding: None,
-        keys: [None, None, None, None],
+        keys: [const { None }; Key::ALL.len()],
     };
 
     /// The kind of media; `None` for `*`.
@@ -157,9 +179,25 @@ impl Pattern {
     /// The same in the encoding of another.
     #[must_use]
     pub(crate) fn in_encoding_of(mut self, other: &Pattern) -> Pattern {
+        if !self.is_encoded_as(other) {
+            for key in Key::ALL.into_iter().filter(|key| key.is_of_coding()) {
+                self.keys[key as usize] = None;
+            }
+        }
         self.media = other.media;
         self.encoding.clone_from(&other.encoding);
         self
+    }
+
+    /// What arrives of it where `accepted` is accepted: the formats of both, and of how it is coded no more
+    /// than is known.
+    #[must_use]
+    pub(crate) fn arriving(&self, accepted: &Pattern) -> Option<Pattern> {
+        let mut both = self.meet(accepted)?;
+        for key in Key::ALL.into_iter().filter(|key| key.is_of_coding()) {
+            both = both.with(key, self.values(key).cloned());
+        }
+        Some(both)
     }
 
     /// The same without keys.

@@ -109,11 +109,12 @@ fn key_of(media: Media, text: &str) -> Result<(Key, Values), String> {
                 "has more than {MAX_ALTERNATIVES} alternatives for {name}; state fewer"
             ));
         }
-        ranges.push(range_of(value).ok_or_else(|| {
+        ranges.push(range_of(value, key.least()).ok_or_else(|| {
             format!(
-                "has {name}={}; write a number from 1, a range such as 1..8, or alternatives such \
+                "has {name}={}; write a number from {}, a range such as 1..8, or alternatives such \
                  as 8000|16000",
-                quote(value)
+                quote(value),
+                key.least()
             )
         })?);
     }
@@ -122,9 +123,9 @@ fn key_of(media: Media, text: &str) -> Result<(Key, Values), String> {
     Ok((*key, values))
 }
 
-fn range_of(text: &str) -> Option<(u32, u32)> {
+fn range_of(text: &str, least: u32) -> Option<(u32, u32)> {
     let number = |text: &str| match text.bytes().all(|b| b.is_ascii_digit()) {
-        true => text.parse::<u32>().ok().filter(|number| *number > 0),
+        true => text.parse::<u32>().ok().filter(|number| *number >= least),
         false => None,
     };
     let (low, high) = match text.split_once("..") {

@@ -24,6 +24,7 @@ fn patterns_are_printed_as_they_are_read() {
             "audio/*;rate=8000..16000|48000",
         ),
         ("video/i420;width=2..4096", "video/i420;width=2..4096"),
+        ("video/h264;reordering=0..2", "video/h264;reordering=0..2"),
         ("data/application/json", "data/application/json"),
     ] {
         assert_eq!(p(text).to_string(), printed, "{text}");

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A set of numbers from 1 on, never empty. Two sets with the same numbers are equal.
+/// A set of whole numbers, never empty. Two sets with the same numbers are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Values {
     /// Inclusive, ascending, with a gap between any two.

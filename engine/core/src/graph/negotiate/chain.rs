@@ -77,7 +77,7 @@ struct Hop {
 fn does(key: Key, comes: Option<&Values>, accepted: &Values) -> bool {
     let is_limit = key.is_side() && accepted.has_range();
     match comes {
-        None => is_limit,
+        None => is_limit || key.is_of_coding(),
         Some(values) => values.is_within(accepted) || (is_limit && values.meet(accepted).is_some()),
     }
 }
@@ -95,7 +95,7 @@ pub(super) fn is_to_be_scaled(comes: &Pattern, accepted: &Pattern) -> bool {
 pub(super) fn fits(comes: &Pattern, accepted: &Pattern) -> bool {
     let state = State {
         pattern: comes.clone(),
-        free: [false; 4],
+        free: OfKeys::default(),
     };
     state.within(accepted).is_some()
 }
@@ -129,7 +129,7 @@ impl State {
         let come = self.within(takes)?;
         let mut made = State {
             pattern: gives.clone(),
-            free: [false; 4],
+            free: OfKeys::default(),
         };
         if gives.encoding().is_none() {
             // `*` and `audio/*` at an output stand for what comes in.
@@ -142,9 +142,10 @@ impl State {
         if come.pattern.media() != made.pattern.media() {
             return None;
         }
+        let as_made = come.pattern.clone().in_encoding_of(&made.pattern);
         for key in Key::ALL {
             let Some(stated) = gives.values(key) else {
-                let values = come.pattern.values(key).cloned();
+                let values = as_made.values(key).cloned();
                 made.pattern = made.pattern.with(key, values);
                 made.free[key as usize] = come.free[key as usize];
                 continue;
@@ -181,7 +182,7 @@ pub(super) fn chains(
     let mut looks = vec![Look {
         state: State {
             pattern: comes.clone(),
-            free: [false; 4],
+            free: OfKeys::default(),
         },
         by: None,
         steps: 0,
@@ -307,7 +308,7 @@ fn resolve(
         let converter = &converters[hop.converter];
         let (takes, gives) = (&converter.takes[hop.takes], &converter.gives[hop.gives]);
         // It does for the input, so they meet.
-        let taken = come.meet(takes).unwrap_or_else(|| come.clone());
+        let taken = come.arriving(takes).unwrap_or_else(|| come.clone());
         let (made, params) = settle(converter, &taken, gives, want);
         let cost = cost::of_step(&taken, &made, converter.info.cost);
         steps.push(Step {
@@ -325,7 +326,7 @@ fn resolve(
     for at in 1..steps.len() {
         steps[at - 1].gives = steps[at].takes.clone();
     }
-    let arrives = come.meet(accepted).unwrap_or(come);
+    let arrives = come.arriving(accepted).unwrap_or(come);
     if let Some(last) = steps.last_mut() {
         last.gives = arrives.clone();
     }
@@ -351,7 +352,8 @@ fn settle(
             .clone()
             .in_encoding_of(&gives.meet(come).unwrap_or_else(|| come.clone())),
     };
-    let mut chosen = [None; 4];
+    let mut chosen = OfKeys::default();
+    let come = &come.clone().in_encoding_of(&made);
     for key in Key::ALL {
         let comes = come.values(key);
         let Some(stated) = gives.values(key) else {

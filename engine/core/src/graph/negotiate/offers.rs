@@ -142,7 +142,7 @@ fn kept(node: &Node, info: &TypeInfo) -> [bool; Key::ALL.len()] {
         let with = match key {
             Key::Width => Key::Height,
             Key::Height => Key::Width,
-            Key::Rate | Key::Channels => key,
+            Key::Rate | Key::Channels | Key::Reordering => key,
         };
         is_zero(key) == Some(true) && is_zero(with) != Some(false)
     })
@@ -194,7 +194,9 @@ pub(super) fn offered(output: &Stated, comes: &[Pattern], forwarded: &[Pattern])
             continue;
         }
         let follows = goes_on(pattern);
-        let stays = kept.map_or([false; 4], |kept| kept.map(|kept| kept || follows));
+        let stays = kept.map_or([false; Key::ALL.len()], |kept| {
+            kept.map(|kept| kept || follows)
+        });
         if !follows && of_media(pattern) {
             continue;
         }
@@ -218,7 +220,11 @@ pub(super) fn offered(output: &Stated, comes: &[Pattern], forwarded: &[Pattern])
 }
 
 /// What comes in, as far as it fits a pattern with any encoding.
-fn as_it_comes(pattern: &Pattern, comes: &Pattern, stays: [bool; 4]) -> Option<Pattern> {
+fn as_it_comes(
+    pattern: &Pattern,
+    comes: &Pattern,
+    stays: [bool; Key::ALL.len()],
+) -> Option<Pattern> {
     let encoded = pattern.bare().meet(&comes.bare())?;
     let pattern = pattern.clone().in_encoding_of(&encoded);
     Some(keys_as_they_come(&pattern, comes, stays))
@@ -226,7 +232,7 @@ fn as_it_comes(pattern: &Pattern, comes: &Pattern, stays: [bool; 4]) -> Option<P
 
 /// A pattern with the keys of what comes in where it states none; where they stay as they come, with those
 /// of both.
-fn keys_as_they_come(pattern: &Pattern, comes: &Pattern, stays: [bool; 4]) -> Pattern {
+fn keys_as_they_come(pattern: &Pattern, comes: &Pattern, stays: [bool; Key::ALL.len()]) -> Pattern {
     Key::ALL.into_iter().fold(pattern.clone(), |made, key| {
         let values = match (pattern.values(key), comes.values(key)) {
             (Some(stated), Some(comes)) if stays[key as usize] => {

@@ -48,8 +48,11 @@ pub(super) fn outcome(
     for pattern in offered {
         let fitting = accepted.iter().find(|accepted| fits(pattern, accepted));
         let meets: Vec<Pattern> = match fitting {
-            Some(accepted) => pattern.meet(accepted).into_iter().collect(),
-            None => accepted.iter().filter_map(|a| pattern.meet(a)).collect(),
+            Some(accepted) => pattern.arriving(accepted).into_iter().collect(),
+            None => accepted
+                .iter()
+                .filter_map(|a| pattern.arriving(a))
+                .collect(),
         };
         // What meets and may not fit passes a converter that looks at it, where there is one.
         let is_alone = offered.len() == 1 && pattern.encoding().is_some();

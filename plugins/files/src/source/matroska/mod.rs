@@ -372,12 +372,12 @@ impl Demuxer for Matroska {
         self.tracks.iter().any(|playing| playing.track.port == port)
     }
 
-    fn formats(&self, port: usize) -> Vec<Format> {
+    fn patterns(&self, port: usize) -> Vec<String> {
         let track = self
             .tracks
             .iter()
             .find(|playing| playing.track.port == port);
-        track.map_or(vec![], |playing| vec![playing.track.format.clone()])
+        track.map_or(vec![], |playing| vec![playing.track.pattern()])
     }
 
     fn length(&mut self) -> Option<i64> {

@@ -4,7 +4,12 @@ use levada_plugin::{Loan, colour::Colour, prelude::*};
 use shiguredo_mp4::{Decode, boxes::AvccBox};
 
 use super::{
-    super::{AUDIO, VIDEO, bytes::Source, h264::Avc, pcm::Pcm},
+    super::{
+        AUDIO, VIDEO,
+        bytes::Source,
+        h264::{self, Avc},
+        pcm::Pcm,
+    },
     element::{float, uint, within},
 };
 use crate::{ebml::id, opus};
@@ -253,7 +258,15 @@ impl Track {
         matches!(self.coding, Coding::Opus)
     }
 
-    /// Whether its units are out of the order in which they are shown.
+    /// The pattern of the formats of its units.
+    pub fn pattern(&self) -> String {
+        match &self.coding {
+            Coding::Avc(avc) => h264::pattern(&self.format, avc.reordering()),
+            _ => self.format.pattern(),
+        }
+    }
+
+    /// Whether its units may be out of the order in which they are shown.
     pub fn is_reordered(&self) -> bool {
         matches!(self.coding, Coding::Avc(_))
     }

@@ -7,7 +7,7 @@ use shiguredo_mp4::{
 };
 use tracing::warn;
 
-use super::super::{AUDIO, MAX_OTHERS, MAX_UNIT, VIDEO, aac, bytes::Source, h264::Avc};
+use super::super::{AUDIO, MAX_OTHERS, MAX_UNIT, VIDEO, aac, bytes::Source, h264, h264::Avc};
 
 const NS: i128 = 1_000_000_000;
 
@@ -163,10 +163,14 @@ pub(super) fn begins(entry: &SampleEntry, source: &mut Source, at: u64, len: u64
     }
 }
 
-/// The formats that descriptions of samples of a port are about.
-pub(super) fn formats_of(entries: &[SampleEntry], port: usize) -> Vec<Format> {
+/// The patterns of the formats that descriptions of samples of a port are about.
+pub(super) fn patterns_of(entries: &[SampleEntry], port: usize) -> Vec<String> {
     let of_port = entries.iter().filter(|entry| port_of(entry) == Some(port));
-    of_port.filter_map(|e| Some(format_of(e)?.0)).collect()
+    let pattern = |(format, avc): (Format, Option<Avc>)| match avc {
+        Some(avc) => h264::pattern(&format, avc.reordering()),
+        None => format.pattern(),
+    };
+    of_port.filter_map(|e| format_of(e).map(pattern)).collect()
 }
 
 /// The colours that a description of VP8 states: none where they are those that VP8 means by itself, for that is what

@@ -21,7 +21,7 @@ use super::{
         of_port,
     },
     Place,
-    coded::{Coded, begins, edit_of, formats_of, ns_of, port_or_left_out},
+    coded::{Coded, begins, edit_of, ns_of, patterns_of, port_or_left_out},
     length,
     tables::{Known, Listed, MAX_TABLE, list},
 };
@@ -323,9 +323,9 @@ impl Demuxer for Fragments {
         self.tracks.iter().any(|track| track.port == port)
     }
 
-    fn formats(&self, port: usize) -> Vec<Format> {
+    fn patterns(&self, port: usize) -> Vec<String> {
         let track = self.tracks.iter().find(|track| track.port == port);
-        track.map_or(vec![], |track| formats_of(track.entries(), port))
+        track.map_or(vec![], |track| patterns_of(track.entries(), port))
     }
 
     fn length(&mut self) -> Option<i64> {

@@ -10,7 +10,7 @@ use shiguredo_mp4::{
 
 use super::{
     super::{AUDIO, Unit, bytes::Source},
-    coded::{Coded, begins, edit_of, formats_of, ns_of},
+    coded::{Coded, begins, edit_of, ns_of, patterns_of},
 };
 
 const NS: i128 = 1_000_000_000;
@@ -68,8 +68,8 @@ impl Track {
     }
 
     /// What its samples hold, by its descriptions.
-    pub fn formats(&self) -> Vec<Format> {
-        formats_of(&self.table.stbl_box().stsd_box.entries, self.port)
+    pub fn patterns(&self) -> Vec<String> {
+        patterns_of(&self.table.stbl_box().stsd_box.entries, self.port)
     }
 
     fn can_be_cut(&self) -> bool {

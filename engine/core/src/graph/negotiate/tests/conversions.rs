@@ -20,6 +20,42 @@ fn a_picture_from_a_peer_is_decoded_worked_on_and_encoded_again() {
 }
 
 #[test]
+fn pictures_out_of_order_are_coded_again_for_who_wants_them_in_order_and_for_nobody_else() {
+    let types = "
+        film >out: video/h264;width=64;height=64;reordering=2
+        page <in: video/vp8 video/h264;reordering=0
+        file <in: video/h264 video/i420";
+    let carried = |nodes: &[&str], link| with(types, nodes, &[link]).expect("a graph");
+    assert_eq!(
+        carried(&["film", "page"], "film -> page"),
+        [
+            "film.out -> page~h264-decoder.in: video/h264;width=64;height=64;reordering=2",
+            // How it was coded is not said of the pictures themselves.
+            "page~h264-decoder.out -> page~h264-encoder.in: video/i420;width=64;height=64",
+            "page~h264-encoder.out -> page.in: video/h264;width=64;height=64",
+        ]
+    );
+    // It goes on as it is as long as nobody minds, and who passes it on says so.
+    assert_eq!(
+        carried(&["film", "file"], "film -> file"),
+        ["film.out -> file.in: video/h264;width=64;height=64;reordering=2"]
+    );
+    let links = ["film -> probe.in", "probe.out -> page"];
+    let probed = with(types, &["film", "probe", "page"], &links).expect("a graph");
+    assert_eq!(probed.len(), 4, "{probed:?}");
+    // Where nobody says anything it is taken to be in order, and nothing is said.
+    assert_eq!(
+        carried(&["camera", "page"], "camera.video -> page"),
+        ["camera.video -> page.in: video/vp8"]
+    );
+    let types = format!("{types}\ndoorbell [live] >out: video/h264");
+    assert_eq!(
+        with(&types, &["doorbell", "page"], &["doorbell -> page"]).expect("a graph"),
+        ["doorbell.out -> page.in: video/h264"]
+    );
+}
+
+#[test]
 fn fewest_codecs_come_before_the_declared_order_and_cost_before_both() {
     // VP8 is declared first; H.264 is what has to go back, so it is what is asked for.
     let catalog = catalog(TYPES);

@@ -61,7 +61,7 @@ impl Bits {
 
 /// What slices are read by.
 #[derive(Clone, Copy)]
-pub(super) struct Parameters {
+pub struct Parameters {
     frame_number_bits: u32,
     /// 0 where counts are in the slices; otherwise pictures are taken to be in order.
     count_kind: u32,
@@ -71,15 +71,17 @@ pub(super) struct Parameters {
 }
 
 /// What a parameter set says of pictures.
-pub(super) struct Stated {
+pub struct Stated {
     pub width: u32,
     pub height: u32,
     /// Pictures a second, as a fraction, between one in 1000 s and 1000 a second.
     pub rate: Option<(u64, u64)>,
+    /// By how many pictures they are out of the order in which they are shown, at most, where that is said.
+    pub reordering: Option<u32>,
 }
 
 /// What a slice says of its picture.
-pub(super) struct Slice {
+pub struct Slice {
     /// It is a picture's first.
     pub is_first: bool,
     count: u32,
@@ -89,7 +91,7 @@ impl Parameters {
     /// Reads a sequence parameter set, its first byte included; `None` when it is malformed.
     pub fn read(nal: &[u8]) -> Option<(Parameters, Stated)> {
         let size = parse_sps(nal).ok()?;
-        let profile = *nal.get(1)?;
+        let (profile, constraints) = (*nal.get(1)?, *nal.get(2)?);
         let mut bits = Bits::new(nal.get(4..)?);
         bits.ue()?;
         let mut separate_planes = false;
@@ -150,10 +152,19 @@ impl Parameters {
             frames_only,
             separate_planes,
         };
+        let (rate, said) = usability(&mut bits);
+        // Baseline has no pictures that refer to later ones, nor have others that say so (A.2.4), and the third way to
+        // number pictures keeps them in order (8.2.1.3).
+        let says_none = matches!(profile, 77 | 88 | 100) && constraints & 0b100 != 0;
+        let reordering = match profile == 66 || says_none || count_kind == 2 {
+            true => Some(0),
+            false => said.map(|pictures| pictures.min(16)),
+        };
         let stated = Stated {
             width: size.width.into(),
             height: size.height.into(),
-            rate: rate(&mut bits),
+            rate,
+            reordering,
         };
         Some((parameters, stated))
     }
@@ -196,8 +207,16 @@ fn scaling_list(bits: &mut Bits, entries: u32) -> Option<()> {
     Some(())
 }
 
-/// Pictures a second, where what follows on the size says it.
-fn rate(bits: &mut Bits) -> Option<(u64, u64)> {
+/// Pictures a second and by how many of them they are out of order, where what follows on the size says it.
+fn usability(bits: &mut Bits) -> (Option<(u64, u64)>, Option<u32>) {
+    let Some(rate) = rate(bits) else {
+        return (None, None);
+    };
+    (rate, reordering(bits))
+}
+
+/// Pictures a second, and what comes before; `None` where nothing comes behind.
+fn rate(bits: &mut Bits) -> Option<Option<(u64, u64)>> {
     if !bits.bit()? {
         return None;
     }
@@ -222,16 +241,50 @@ fn rate(bits: &mut Bits) -> Option<(u64, u64)> {
         bits.ue()?;
     }
     if !bits.bit()? {
-        return None;
+        return Some(None);
     }
     // Units of the clock in a field, and in a second.
     let (under, over) = (u64::from(bits.bits(32)?) * 2, u64::from(bits.bits(32)?));
-    (under > 0 && over > 0 && over <= under * 1000 && under <= over * 1000).then_some((over, under))
+    let is_rate = under > 0 && over > 0 && over <= under * 1000 && under <= over * 1000;
+    // Whether each picture lasts as long; a set that is cut off here has said what matters.
+    let _ = bits.bit();
+    Some(is_rate.then_some((over, under)))
+}
+
+/// `max_num_reorder_frames`, behind the rate.
+fn reordering(bits: &mut Bits) -> Option<u32> {
+    // How data arrive at a decoder, for NAL units of two kinds (E.1.2).
+    let mut is_timed = false;
+    for _ in 0..2 {
+        if bits.bit()? {
+            is_timed = true;
+            let places = bits.ue()?;
+            bits.bits(8)?;
+            for _ in 0..=places.min(31) {
+                bits.ue()?;
+                bits.ue()?;
+                bits.bit()?;
+            }
+            bits.bits(20)?;
+        }
+    }
+    if is_timed {
+        bits.bit()?;
+    }
+    bits.bit()?;
+    if !bits.bit()? {
+        return None;
+    }
+    bits.bit()?;
+    for _ in 0..4 {
+        bits.ue()?;
+    }
+    bits.ue()
 }
 
 /// The order counts of pictures (8.2.1.1).
 #[derive(Default)]
-pub(super) struct PictureOrder {
+pub struct PictureOrder {
     groups: u64,
     /// Those of the last picture that others refer to.
     high: i64,
