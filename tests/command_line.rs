@@ -129,6 +129,71 @@ spare = { type = "levle" }
 }
 
 #[test]
+fn check_finds_what_nodes_refuse_before_anything_runs() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let graph = folder.path().join("refused.toml");
+    let text = r#"links = [
+  "tone -> slow -> meter.in",
+  "pattern -> stamp -> title -> still",
+  "pattern -> tape.video",
+]
+
+[nodes]
+tone = { type = "test-audio", params = { rate = 44101 } }
+slow = { type = "resample", params = { rate = 4000 } }
+meter = { type = "level" }
+pattern = { type = "test-video" }
+stamp = { type = "overlay-image", params = { path = "missing.png" } }
+title = { type = "overlay-text", params = { text = "{colour}" } }
+still = { type = "snapshot", params = { path = "still.png" } }
+tape = { type = "file-sink", params = { path = "missing/tape.y4m" } }
+"#;
+    std::fs::write(&graph, text).expect("a file in the temporary folder");
+    let output = run_to_end(&["check", graph.to_str().expect("a plain path")], LIMIT);
+    fails_with(&output, 1);
+    let places = places(&output.stderr, "refused.toml");
+    let lines: Vec<_> = places.iter().map(|(line, _)| *line).collect();
+    assert_eq!(lines, [8, 9, 12, 13, 14, 15], "{}", output.stderr);
+    for told in [
+        "44101",
+        "4000 Hz",
+        "missing.png",
+        "{frame}",
+        ".jpg",
+        "missing",
+    ] {
+        assert!(
+            output.stderr.contains(told),
+            "no {told}:\n{}",
+            output.stderr
+        );
+    }
+
+    let text = r#"links = ["a.data -> one.data", "b.data -> other.data"]
+[nodes]
+a = { type = "webrtc-source" }
+b = { type = "webrtc-source" }
+one = { type = "webrtc-sink" }
+other = { type = "webrtc-sink" }
+"#;
+    std::fs::write(&graph, text).expect("a file in the temporary folder");
+    let output = run_to_end(&["check", graph.to_str().expect("a plain path")], LIMIT);
+    fails_with(&output, 1);
+    for told in [
+        "4:1",
+        "\"b\" is a second webrtc-source",
+        "6:1",
+        "use \"one\"",
+    ] {
+        assert!(
+            output.stderr.contains(told),
+            "no {told}:\n{}",
+            output.stderr
+        );
+    }
+}
+
+#[test]
 fn check_tells_what_a_session_may_take_and_a_limit_refuses_it_in_run_as_well() {
     let output = run_to_end(&["check", "examples/tone.toml"], BUILD_LIMIT);
     assert!(output.status.success(), "{}", output.stderr);

@@ -393,7 +393,7 @@ mod tests {
             let film = PipelineNode::new("file-source").param("path", path.display().to_string());
             pipeline = pipeline.node("film", film);
             let links = ["browser.video -> still", "film.video -> screen.video"];
-            let still = PipelineNode::new("snapshot").param("path", "still.png");
+            let still = PipelineNode::new("snapshot").param("path", "still.jpg");
             fits(pipeline.node("still", still), &PEER, &links)
         };
         let peer = offer(&[], &[(96, "VP8/90000"), (97, "H264/90000")]);

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use levada_engine::{
-    graph::{Catalog, Graph, Node, Plan, Problems, Refusal, TypeInfo},
+    graph::{Catalog, Graph, Node, Plan, Problem, Problems, Refusal, TypeInfo},
     plugin::Registry,
 };
 use levada_webrtc::{Codec, MediaKind};
@@ -34,7 +34,9 @@ impl Template {
         registry: Registry,
         validate: impl Fn(&dyn Catalog) -> Result<Graph, Problems> + Send + Sync + 'static,
     ) -> Result<Template, Problems> {
-        let plan = Arc::new(Plan::new(validate(&registry)?, &registry)?);
+        let graph = validate(&registry)?;
+        one_of_each(&graph)?;
+        let plan = Arc::new(Plan::new(graph, &registry)?);
         Ok(Template {
             plan,
             registry: Arc::new(registry),
@@ -59,6 +61,29 @@ impl Template {
         };
         let graph = (self.validate)(&narrowed)?;
         Ok(Arc::new(Plan::new(graph, &self.registry)?))
+    }
+}
+
+/// Refuses what a session would find out: that a peer belongs to one node of each of its types.
+fn one_of_each(graph: &Graph) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    for (at, node) in graph.nodes.iter().enumerate() {
+        let mut before = graph.nodes[..at].iter();
+        let first = before.find(|other| other.type_name == node.type_name);
+        if let Some(first) = first.filter(|_| codecs::is_peer_node(&node.type_name)) {
+            problems.push(Problem::new(
+                node.place.clone(),
+                format!(
+                    "\"{}\" is a second {}, and a peer has one",
+                    node.name, node.type_name
+                ),
+                format!("use \"{}\" in its place", first.name),
+            ));
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(problems),
     }
 }
 

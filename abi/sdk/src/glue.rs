@@ -43,7 +43,7 @@ impl<N: Node> Glue<N> {
         get_ext: get_ext::<N>,
     };
 
-    /// What `get_ext` answers for a type that has [`Node::OFFERS`].
+    /// What `get_ext` answers for a type that has [`Node::OFFERS`] or [`Node::CHECK`].
     const OFFERS: &'static abi::OffersVTable = &abi::OffersVTable {
         size: size_of::<abi::OffersVTable>(),
         formats: offers::<N>,
@@ -115,11 +115,16 @@ fn drop_payload(payload: Box<dyn Any + Send>) {
     }
 }
 
+fn check<N: Node>(config: &Config) -> Result {
+    N::CHECK.map_or(Ok(()), |check| check(config))
+}
+
 unsafe extern "C" fn create_at<N: Node>(memory: *mut c_void, config: *const NodeConfig) -> Status {
     // SAFETY: the host passes a valid config (contract of `create_at`).
     let config = unsafe { Config::new(&*config, N::PARAMS) };
     let host = config.host();
     guarded(Some(host), || {
+        check::<N>(&config)?;
         let node = N::create(&config)?;
         // SAFETY: `memory` has the size and alignment of `State<N>`, as the descriptor asked.
         unsafe { memory.cast::<State<N>>().write(State { node, host }) };
@@ -249,6 +254,7 @@ unsafe extern "C" fn offers<N: Node>(
     // SAFETY: `call` is handed back during the call, with a text that is valid for as long.
     let answer = |text: &str| unsafe { answer(call, Text::new(text)) };
     guarded_by(answer, || {
+        check::<N>(&config)?;
         let patterns = match N::OFFERS {
             Some(offers) => offers(&config, port as usize)?,
             None => None,
@@ -263,7 +269,7 @@ unsafe extern "C" fn offers<N: Node>(
 
 unsafe extern "C" fn get_ext<N: Node>(name: Text) -> *const c_void {
     // SAFETY: the host passes a valid text.
-    if N::OFFERS.is_some() && unsafe { name.as_str() } == abi::OFFERS {
+    if (N::OFFERS.is_some() || N::CHECK.is_some()) && unsafe { name.as_str() } == abi::OFFERS {
         std::ptr::from_ref(Glue::<N>::OFFERS).cast()
     } else {
         std::ptr::null()

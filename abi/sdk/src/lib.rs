@@ -64,7 +64,7 @@ pub use format::{Format, Media};
 pub use frame::{Frame, Frames, Kind};
 pub use host::{Context, Host, Refused};
 pub use levada_abi::{Event, Plugin, event, flags};
-pub use node::{Config, Cost, Node, Offers};
+pub use node::{Check, Config, Cost, Node, Offers};
 pub use sample_clock::SampleClock;
 pub use samples::{as_f32, as_f32_mut, as_i16, as_i16_mut};
 pub use streams::Streams;
@@ -72,8 +72,8 @@ pub use streams::Streams;
 /// Everything that a plugin's source wants in scope.
 pub mod prelude {
     pub use crate::{
-        Builtin, Config, Context, Cost, Error, Event, Format, Frame, Frames, Host, Kind, Media,
-        Node, Offers, Param, Port, Result, event, export_plugin, flags,
+        Builtin, Check, Config, Context, Cost, Error, Event, Format, Frame, Frames, Host, Kind,
+        Media, Node, Offers, Param, Port, Result, event, export_plugin, flags,
     };
 }
 

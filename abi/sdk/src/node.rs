@@ -1,5 +1,7 @@
 //! [`Node`]: what a plugin author implements.
 
+use std::path::Path;
+
 use levada_abi::{self as abi, NodeConfig, ParamValue, cost, param_kind, type_flags};
 
 use crate::{
@@ -38,6 +40,10 @@ impl Cost {
 /// the node's place: cause and remedy, with `; ` between them.
 pub type Offers = fn(&Config, usize) -> Result<Option<String>>;
 
+/// Judges the params of a node, those that do not fit together or name a file that is not there. The host asks when a
+/// graph is checked, as for [`Offers`] and under the same rules, and before each [`Node::create`], which need not look again.
+pub type Check = fn(&Config) -> Result;
+
 /// A node type: implement it, name it in [`export_plugin!`](crate::export_plugin), and graphs can
 /// use it.
 ///
@@ -70,6 +76,8 @@ pub trait Node: Send + Sized + 'static {
     const LATENCY_NS: u64 = 0;
     /// Says what a port will carry where that follows from the params; see [`Offers`].
     const OFFERS: Option<Offers> = None;
+    /// Judges the params before there is an instance; see [`Check`].
+    const CHECK: Option<Check> = None;
 
     /// Makes an instance.
     ///
@@ -270,6 +278,32 @@ impl<'a> Config<'a> {
     /// When no param of this name and kind is declared.
     pub fn bool(&self, name: &str) -> Result<bool> {
         Ok(self.value(name, &[param_kind::BOOL])?.integer != 0)
+    }
+
+    /// Whether a text holds `{session}` or `{time}`, as it does in [`Check`] and [`Offers`] before there is a session: it names
+    /// nothing yet.
+    ///
+    /// # Errors
+    /// As [`text`](Config::text).
+    pub fn is_open(&self, name: &str) -> Result<bool> {
+        let text = self.text(name)?;
+        Ok(text.contains("{session}") || text.contains("{time}"))
+    }
+
+    /// Refuses the path of a file whose folder is not there; one that is [open](Config::is_open) cannot be judged yet.
+    ///
+    /// # Errors
+    /// That, or as [`text`](Config::text).
+    pub fn check_folder(&self, name: &str) -> Result {
+        let path = self.text(name)?;
+        let folder = Path::new(path).parent().unwrap_or(Path::new(""));
+        if folder == Path::new("") || folder.is_dir() || self.is_open(name)? {
+            return Ok(());
+        }
+        Err(Error::new(format_args!(
+            "{name} = \"{path}\": there is no folder \"{}\"; make it, or give another path",
+            folder.display()
+        )))
     }
 
     /// The value of a text, choice or path param.

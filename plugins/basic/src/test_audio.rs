@@ -85,13 +85,18 @@ impl Node for TestAudio {
         Param::bool("beeps", false).help("Beep on each second instead of a tone without end"),
     ];
 
-    fn create(config: &Config) -> Result<Self> {
+    const CHECK: Option<Check> = Some(|config| {
         let rate = config.integer("rate")?;
         if rate % BLOCKS_PER_SECOND != 0 {
             return Err(Error::new(format_args!(
                 "rate = {rate} does not divide into blocks of 20 ms; use a multiple of {BLOCKS_PER_SECOND}, such as 48000"
             )));
         }
+        Ok(())
+    });
+
+    fn create(config: &Config) -> Result<Self> {
+        let rate = config.integer("rate")?;
         // The ranges above keep both far inside their types.
         let (rate, channels) = (rate as u32, config.integer("channels")? as usize);
         let host = config.host();

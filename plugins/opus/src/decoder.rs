@@ -338,14 +338,19 @@ impl Node for Decoder {
     const COST: Cost = Cost::Heavy;
     const CONVERTER: bool = true;
 
-    fn create(config: &Config) -> Result<Self> {
-        // The ranges above keep both inside their types.
-        let rate = config.integer("rate")? as u32;
-        if !RATES.contains(&rate) {
+    const CHECK: Option<Check> = Some(|config| {
+        let rate = config.integer("rate")?;
+        if !RATES.iter().any(|known| i64::from(*known) == rate) {
             return Err(Error::new(format_args!(
                 "rate = {rate}: Opus decodes to 8000, 12000, 16000, 24000 or 48000 Hz; take one of them and a resample node behind it"
             )));
         }
+        Ok(())
+    });
+
+    fn create(config: &Config) -> Result<Self> {
+        // The ranges above keep both inside their types.
+        let rate = config.integer("rate")? as u32;
         Ok(Decoder {
             rate,
             channels: config.integer("channels")? as u32,

@@ -198,6 +198,13 @@ impl Node for OverlayImage {
             .help("How much of what lies below is covered"),
     ];
 
+    const CHECK: Option<Check> = Some(|config| {
+        if !config.is_open("path")? {
+            read(config.text("path")?)?;
+        }
+        Ok(())
+    });
+
     fn create(config: &Config) -> Result<Self> {
         let image = read(config.text("path")?)?;
         let opacity = config.float("opacity")?;

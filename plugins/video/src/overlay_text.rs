@@ -105,6 +105,13 @@ impl Node for OverlayText {
             .help("What to draw along the lower edge for programs to read: the number of the picture, or its ms"),
     ];
 
+    const CHECK: Option<Check> = Some(|config| {
+        if !config.is_open("text")? {
+            Template::new(config.text("text")?)?;
+        }
+        Ok(())
+    });
+
     fn create(config: &Config) -> Result<Self> {
         Ok(OverlayText {
             template: Template::new(config.text("text")?)?,

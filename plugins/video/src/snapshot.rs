@@ -111,7 +111,7 @@ impl Node for Snapshot {
     // It writes files.
     const COST: Cost = Cost::Blocking;
 
-    fn create(config: &Config) -> Result<Self> {
+    const CHECK: Option<Check> = Some(|config| {
         let path = config.text("path")?;
         let extension = Path::new(path).extension().and_then(|e| e.to_str());
         if !extension.is_some_and(|e| ["jpg", "jpeg"].contains(&&*e.to_ascii_lowercase())) {
@@ -119,6 +119,11 @@ impl Node for Snapshot {
                 "path = \"{path}\": snapshot writes JPEG; give the file a name that ends in .jpg"
             )));
         }
+        config.check_folder("path")
+    });
+
+    fn create(config: &Config) -> Result<Self> {
+        let path = config.text("path")?;
         Ok(Snapshot {
             path: path.to_owned(),
             // The ranges keep both inside their types.
@@ -278,7 +283,13 @@ mod tests {
         let refused = Harness::<Snapshot>::new(&[("path", Value::Text("still.bmp"))]).err();
         assert!(refused.is_some_and(|e| e.to_string().contains("ends in .jpg")));
         let folder = tempfile::tempdir().expect("a folder");
-        let mut node = Harness::<Snapshot>::new(&[("path", path(&folder, "no/such.jpg"))])?;
+        let at = [("path", path(&folder, "no/such.jpg"))];
+        let refused = Harness::<Snapshot>::new(&at).err();
+        assert!(refused.is_some_and(|e| e.to_string().contains("there is no folder")));
+        // It may go while the node runs.
+        fs::create_dir(folder.path().join("no"))?;
+        let mut node = Harness::<Snapshot>::new(&at)?;
+        fs::remove_dir(folder.path().join("no"))?;
         let frame = plain(&node, (8, 8), [0, 0, 0], 0)?;
         let refused = node.push(0, vec![frame]).err().map(|e| e.to_string());
         assert!(refused.is_some_and(|e| e.contains("such.jpg") && e.contains("another path")));

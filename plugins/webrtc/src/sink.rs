@@ -70,6 +70,14 @@ enum Wants {
     Nothing,
 }
 
+/// The least and the most, in kbit/s.
+fn bitrates(config: &Config) -> Result<[i64; 2]> {
+    Ok([
+        config.integer("min-bitrate")?,
+        config.integer("max-bitrate")?,
+    ])
+}
+
 impl Node for Sink {
     const NAME: &'static str = "webrtc-sink";
     const SUMMARY: &'static str = "Sends audio, video and data to a WebRTC peer";
@@ -90,6 +98,15 @@ impl Node for Sink {
             .help("The most that they are told; their own params may ask for less"),
     ];
     const PEER: bool = true;
+    const CHECK: Option<Check> = Some(|config| {
+        let [least, most] = bitrates(config)?;
+        if least > most {
+            return Err(Error::new(format_args!(
+                "min-bitrate is {least} kbit/s and max-bitrate is {most} kbit/s; make the first the smaller one"
+            )));
+        }
+        Ok(())
+    });
 
     fn create(config: &Config) -> Result<Self> {
         let session = find_session(config)?;
@@ -99,16 +116,9 @@ impl Node for Sink {
                 session.id()
             ))
         })?;
+        let [least, most] = bitrates(config)?;
         // The ranges keep them positive.
-        let [least, most] = ["min-bitrate", "max-bitrate"].map(|name| config.integer(name));
-        let bounds = (least? as u64 * 1000, most? as u64 * 1000);
-        if bounds.0 > bounds.1 {
-            return Err(Error::new(format_args!(
-                "min-bitrate is {} kbit/s and max-bitrate is {} kbit/s; make the first the smaller one",
-                bounds.0 / 1000,
-                bounds.1 / 1000
-            )));
-        }
+        let bounds = (least as u64 * 1000, most as u64 * 1000);
         let linked = |port| Some(port).filter(|port| config.is_linked(*port));
         let ports = [linked(AUDIO), linked(VIDEO)];
         Ok(Self {

@@ -388,15 +388,20 @@ impl Node for Resample {
     /// At the lowest rate.
     const LATENCY_NS: u64 = rate::REACH as u64 * 1_000_000_000 / RATES.0 as u64;
 
-    fn create(config: &Config) -> Result<Self> {
-        // The ranges above keep both inside their types.
-        let rate = config.integer("rate")? as u32;
-        if rate != 0 && rate < RATES.0 {
+    const CHECK: Option<Check> = Some(|config| {
+        let rate = config.integer("rate")?;
+        if rate != 0 && rate < i64::from(RATES.0) {
             return Err(Error::new(format_args!(
                 "rate = {rate} Hz: resample makes {} to {} Hz; 0 leaves the rate as it comes",
                 RATES.0, RATES.1
             )));
         }
+        Ok(())
+    });
+
+    fn create(config: &Config) -> Result<Self> {
+        // The ranges above keep both inside their types.
+        let rate = config.integer("rate")? as u32;
         Ok(Resample {
             // The choices are the two that there are.
             encoding: Encoding::of(config.text("encoding")?).unwrap_or(Encoding::F32),

@@ -151,6 +151,8 @@ impl Node for FileSink {
     const LATENCY_NS: u64 = 1_000_000_000;
     const OFFERS: Option<Offers> = Some(container::offers);
 
+    const CHECK: Option<Check> = Some(|config| config.check_folder("path"));
+
     fn create(config: &Config) -> Result<Self> {
         let path = PathBuf::from(config.text("path")?);
         let container = Container::of(&path)?;

@@ -218,7 +218,10 @@ fn what_cannot_be_recorded_is_refused_with_a_remedy() -> Result {
         (folder.path().join("tape.avi"), ".mp4, .webm, .mkv"),
         (folder.path().join("tape.wav"), "holds no pictures"),
         (there.clone(), "overwrite = true"),
-        (folder.path().join("no/such/folder.mp4"), "make its folder"),
+        (
+            folder.path().join("no/such/folder.mp4"),
+            "there is no folder",
+        ),
     ] {
         let refused = Harness::<FileSink>::new(&[("path", text(&path))])
             .err()
