@@ -139,6 +139,27 @@ impl Intake {
         }
     }
 
+    /// Lets go of what waits for packets that are missing: so many units, or as good as units.
+    pub(crate) fn give_up(&self) -> u64 {
+        let mut held = 0;
+        // A call that led here on this thread has what it needs.
+        if HANDING_IN.get() != std::ptr::from_ref(self).addr() {
+            self.enter(|state| {
+                for (_, track) in std::mem::take(&mut state.tracks) {
+                    if let TrackKind::Units(mut depacketiser) = track.kind {
+                        let before = depacketiser.stats();
+                        depacketiser.flush();
+                        while depacketiser.pop().is_some() {
+                            held += 1;
+                        }
+                        held += without(before, depacketiser.stats());
+                    }
+                }
+            });
+        }
+        held
+    }
+
     fn has(&self, port: usize) -> bool {
         self.linked.get(port).copied().unwrap_or(false) || self.linked[OUT]
     }
@@ -274,8 +295,7 @@ impl Intake {
                 return;
             };
             let Some(unit) = depacketiser.pop() else {
-                let stats = depacketiser.stats();
-                let dropped = stats.dropped + stats.withheld - before.dropped - before.withheld;
+                let dropped = without(before, depacketiser.stats());
                 if dropped > 0 {
                     self.host.dropped(dropped);
                 }
@@ -493,6 +513,11 @@ fn request_keyframe(session: &Session, track: TrackId) {
     {
         tracing::debug!(%refused, %track, "a keyframe request was not sent");
     }
+}
+
+/// Units that have come to nothing since `before`.
+fn without(before: DepacketiseStats, now: DepacketiseStats) -> u64 {
+    now.dropped + now.withheld - before.dropped - before.withheld
 }
 
 fn port_of(codec: Codec) -> usize {

@@ -87,6 +87,14 @@ impl Node for Source {
         Ok(true)
     }
 
+    fn drain(&mut self, ctx: &mut Context) -> Result {
+        let held = self.intake.give_up();
+        if held > 0 {
+            ctx.dropped(held);
+        }
+        Ok(())
+    }
+
     fn stop(&mut self) {
         self.session.detach_receiver();
         self.intake.leave();

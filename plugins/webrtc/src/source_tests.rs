@@ -116,6 +116,16 @@ fn what_waits_for_a_lost_packet_goes_on_when_the_connection_ends() {
 }
 
 #[test]
+fn what_waits_for_a_lost_packet_when_the_host_stops_is_counted() {
+    let mut line = Line::new();
+    for sequence in [0, 2, 3] {
+        line.sound(1, sequence);
+    }
+    line.source.drain().unwrap();
+    assert_eq!((line.came(AUDIO), line.source.dropped()), (1, 2));
+}
+
+#[test]
 fn pictures_that_came_to_nothing_when_their_track_ended_are_counted() {
     // Each has four packets: the second one's second is lost, the third cannot do without it.
     let units = [vp8(0, true), vp8(1, false), vp8(2, false)];

@@ -39,6 +39,8 @@ pub(super) struct Reorder {
     /// `ring[0]` is the place of packet `expected`.
     ring: VecDeque<Option<RtpPacket>>,
     held: usize,
+    /// What was held when the stream began anew.
+    before: VecDeque<Option<RtpPacket>>,
     expected: Option<u16>,
     newest: u32,
     /// The number that would confirm a new beginning.
@@ -58,6 +60,7 @@ impl Reorder {
             },
             ring: VecDeque::new(),
             held: 0,
+            before: VecDeque::new(),
             expected: None,
             newest: 0,
             suspect: None,
@@ -80,8 +83,8 @@ impl Reorder {
                 self.late += 1;
                 return;
             }
-            // A new beginning: what is still held belongs to what was before.
-            self.ring.clear();
+            // A new beginning: nothing more comes of what was before.
+            self.before.append(&mut self.ring);
             self.held = 0;
             self.expected = Some(packet.sequence);
             self.newest = packet.timestamp;
@@ -119,6 +122,15 @@ impl Reorder {
     }
 
     pub(super) fn pop(&mut self) -> Option<Next> {
+        if let Some(slot) = self.before.pop_front() {
+            let Some(packet) = slot else {
+                // There is a packet behind each gap.
+                let missing = self.before.iter().take_while(|slot| slot.is_none()).count();
+                self.before.drain(..missing);
+                return Some(Next::Gap(missing as u32 + 1));
+            };
+            return Some(Next::Packet(packet));
+        }
         if std::mem::take(&mut self.restarted) {
             return Some(Next::Gap(0));
         }
@@ -216,6 +228,23 @@ mod tests {
         );
         assert_eq!(out, [1, 2, -1, 40_001]);
         assert_eq!(late, 2);
+    }
+
+    #[test]
+    fn what_waited_when_the_stream_begins_anew_goes_on() {
+        let (out, late) = run(
+            LIMITS,
+            &[
+                (1, 0),
+                (4, 0),
+                (6, 0),
+                (40_000, 9),
+                (40_001, 9),
+                (40_002, 9),
+            ],
+        );
+        assert_eq!(out, [1, -3, 4, -2, 6, -1, 40_001, 40_002]);
+        assert_eq!(late, 1);
     }
 
     #[test]
