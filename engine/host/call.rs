@@ -29,11 +29,16 @@ pub(crate) enum CallError {
     #[error(transparent)]
     Peer(#[from] SessionError),
     /// The graph's session cannot be started.
-    #[error(transparent)]
+    #[error("{}", without_cause(.0))]
     Node(#[from] Box<NodeError>),
     /// No plan can be made any more.
     #[error("the program is ending, and takes no more peers")]
     Ending,
+}
+
+/// What a peer is told of a node's error, which may name files of the host. The log has all of it.
+fn without_cause(error: &NodeError) -> String {
+    format!("node \"{}\" failed; the host's log says why", error.node)
 }
 
 impl CallError {
@@ -270,7 +275,10 @@ impl Call {
                 ended = ended => {
                     self.ended = None;
                     return Happening::Over(match ended.and_then(|ended| ended.error) {
-                        Some(error) => error.to_string(),
+                        Some(error) => {
+                            warn!(session = self.id, %error, "the session ended by an error");
+                            without_cause(&error)
+                        }
                         None => "the graph came to its end".into(),
                     });
                 }

@@ -155,6 +155,34 @@ mod tests {
     use tokio::sync::oneshot;
 
     #[tokio::test]
+    async fn a_peer_is_not_told_what_files_the_host_has() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let there = folder.path().join("precious.wav");
+        std::fs::write(&there, "precious").expect("the folder is writable");
+        let tape = PipelineNode::new("file-sink").param("path", there.display().to_string());
+        let template = Pipeline::new([
+            PipelineNode::new("webrtc-source").ports("in", "audio"),
+            tape.ports("audio", "out"),
+        ]);
+        let template = template.template().expect("a plan");
+        let engine = Engine::start(&EngineConfig::default()).expect("an engine");
+        let host = PeerHost::new(engine, template, PeerConfig::default());
+        let sdp = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n";
+        let offer = Description {
+            sdp: sdp.to_owned(),
+            kind: levada_signaling::SdpType::Offer,
+        };
+        let refused = host.offer(offer).await.expect_err("the file is there");
+        assert!(
+            refused.error.contains("node \"file-sink-1\" failed"),
+            "{}",
+            refused.error
+        );
+        assert!(!refused.error.contains("precious"), "{}", refused.error);
+        assert_eq!(host.end().await.failed, 1);
+    }
+
+    #[tokio::test]
     async fn the_end_waits_for_every_task_whoever_else_holds_the_host() {
         let nodes = ["test-audio", "null"].map(PipelineNode::new);
         let template = Pipeline::new(nodes).template().expect("a plan");
