@@ -51,6 +51,7 @@ pub(crate) mod id {
     pub const BLOCK_GROUP: u32 = 0xa0;
     pub const BLOCK: u32 = 0xa1;
     pub const BLOCK_DURATION: u32 = 0x9b;
+    pub const DISCARD_PADDING: u32 = 0x75a2;
     pub const REFERENCE_BLOCK: u32 = 0xfb;
     pub const CUES: u32 = 0x1c53_bb6b;
     pub const CUE_POINT: u32 = 0xbb;

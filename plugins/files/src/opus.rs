@@ -24,6 +24,16 @@ pub(crate) fn samples(packet: &[u8]) -> Option<u32> {
     Some(frame_samples(toc) * frames).filter(|total| (1..=5760).contains(total))
 }
 
+/// How many samples of 48 kHz at a packet's end are not to be heard, where its frame says that it lasts less than it decodes to.
+pub(crate) fn beyond(packet: &[u8], lasts_us: u32) -> u32 {
+    let heard = (u64::from(lasts_us) * u64::from(RATE) + 500_000) / 1_000_000;
+    match (samples(packet), u32::try_from(heard)) {
+        (Some(all), Ok(heard @ 1..)) => all.saturating_sub(heard),
+        // Nothing is said of how long it lasts.
+        _ => 0,
+    }
+}
+
 /// A packet of so many lost frames like those of one that begins with `toc`, one to as many as last 120 ms: each is
 /// empty, and concealed by a decoder.
 pub(crate) fn lost(toc: u8, frames: u8) -> [u8; 2] {
@@ -49,5 +59,8 @@ mod tests {
             assert_eq!(samples(packet), samples_, "{packet:?}");
         }
         assert_eq!(samples(&lost(0xfc, 6)), Some(5760));
+        for (lasts_us, beyond_) in [(20_000, 0), (6_500, 648), (0, 0), (30_000, 0)] {
+            assert_eq!(beyond(&[0xfc], lasts_us), beyond_, "{lasts_us}");
+        }
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     ogg::{PAGE_HEADER, crc},
-    opus::{RATE, frame_samples, lost, samples},
+    opus::{RATE, beyond, frame_samples, lost, samples},
 };
 
 /// Sound of a page, in samples.
@@ -35,6 +35,8 @@ const LAST: u8 = 4;
 struct Track {
     only: Only,
     pace: Pace,
+    /// Samples at the end of the last packet that are not to be heard.
+    beyond: u32,
 }
 
 /// A file that is being written.
@@ -83,6 +85,7 @@ impl OggOpus {
         Ok(Track {
             only: Only::new(frame, format),
             pace: Pace::new((RATE.into(), 1), block, MAX_HOLE_NS),
+            beyond: 0,
         })
     }
 
@@ -155,7 +158,8 @@ impl Writer for OggOpus {
             return Ok(false);
         };
         let count = track.pace.count();
-        self.page(LAST, count)?;
+        // An end within the last packet is an end of the sound there (RFC 7845, 4.4).
+        self.page(LAST, count.saturating_sub(track.beyond.into()))?;
         self.file.sync_all()?;
         Ok(count > 0)
     }
@@ -189,6 +193,7 @@ impl OggOpus {
         let taken = self.packet(packet, lasts, track.pace.count())?;
         if taken {
             track.pace.advance(lasts.into());
+            track.beyond = beyond(packet, frame.duration_us());
         }
         Ok(taken)
     }

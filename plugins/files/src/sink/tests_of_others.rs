@@ -151,6 +151,28 @@ fn opus_in_ogg_comes_back_packet_by_packet() -> Result {
 }
 
 #[test]
+fn opus_ends_within_its_last_packet_in_every_kind_of_file() -> Result {
+    let folder = tempfile::tempdir()?;
+    let (mut units, format) = play(Path::new(OGG), 0)?;
+    let last = units.pop().expect("a packet");
+    units.push(last.with_duration_us(6_500));
+    for name in ["cut.ogg", "cut.mkv", "cut.webm", "cut.mp4"] {
+        let path = folder.path().join(name);
+        assert_eq!(record(&path, 0, &units, &format, &[])?, 0);
+        let (again, _) = play(&path, 0)?;
+        let lasts: Vec<u32> = again.iter().map(Frame::duration_us).collect();
+        assert_eq!(lasts.len(), units.len(), "{name}");
+        let (last, others) = lasts.split_last().expect("packets");
+        assert!(last.abs_diff(6_500) <= 1_000, "{name}: {last}");
+        assert!(
+            others.iter().all(|us| us.abs_diff(20_000) <= 1_000),
+            "{name}: {others:?}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn a_hole_in_opus_is_filled_with_packets_to_be_concealed() -> Result {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("hole.opus");

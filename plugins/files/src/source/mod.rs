@@ -116,7 +116,7 @@ pub(crate) trait Demuxer: Send {
 ///
 /// The first edit of a track's edit list is honoured, and a pause in front of it; further ones are
 /// ignored, with a line in the log, and so is an edit's end, without one. Sound that begins before the edit is left out, but of Opus the packet that reaches across its
-/// beginning, which `opus-decoder` puts out in part, as it does the last one of Ogg and Matroska; pictures that are only decoded for the
+/// beginning, which `opus-decoder` puts out in part, as it does the last one; pictures that are only decoded for the
 /// sake of others keep their times before 0. **Example** `clip = { type = "file-source", params = { path =
 /// "examples/sample.mp4", loop = true } }`.
 pub struct FileSource {

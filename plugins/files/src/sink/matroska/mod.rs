@@ -336,14 +336,28 @@ impl Cluster {
     }
 
     fn add(&mut self, time: i64, block: &Block) {
-        put_id(&mut self.blocks, id::SIMPLE_BLOCK);
-        put_size(&mut self.blocks, block.payload.len() as u64 + 4);
-        self.blocks.push(0x80 | (block.port as u8 + 1));
         let from = (time - self.time).clamp(-MAX_FROM_CLUSTER, MAX_FROM_CLUSTER) as i16;
-        self.blocks.extend(from.to_be_bytes());
+        let add = |to: &mut Vec<u8>, id, flags| {
+            put_id(to, id);
+            put_size(to, block.payload.len() as u64 + 4);
+            to.push(0x80 | (block.port as u8 + 1));
+            to.extend(from.to_be_bytes());
+            to.push(flags);
+            to.extend_from_slice(&block.payload);
+        };
+        if block.beyond > 0 {
+            return put_all(&mut self.blocks, id::BLOCK_GROUP, |to| {
+                add(to, id::BLOCK, 0);
+                // A number with a sign, which eight bytes always have room for.
+                put(to, id::DISCARD_PADDING, &block.beyond.to_be_bytes());
+            });
+        }
         let is_key = block.key || block.port == AUDIO;
-        self.blocks.push(if is_key { 0x80 } else { 0 });
-        self.blocks.extend_from_slice(&block.payload);
+        add(
+            &mut self.blocks,
+            id::SIMPLE_BLOCK,
+            if is_key { 0x80 } else { 0 },
+        );
     }
 
     /// Writes it, if there is anything in it, and begins anew: how many bytes that were.

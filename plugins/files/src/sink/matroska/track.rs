@@ -8,7 +8,10 @@ use super::super::{
     entry::{Coding, describe, opus_channels},
     pace::rate_meant,
 };
-use crate::ebml::{id, put, put_all, put_float, put_uint};
+use crate::{
+    ebml::{id, put, put_all, put_float, put_uint},
+    opus,
+};
 
 /// How much of Opus a player decodes in front of where it jumps to, ns (RFC 7845, 4.6).
 const PRE_ROLL_NS: u64 = 80_000_000;
@@ -20,6 +23,8 @@ pub(super) struct Block {
     /// When it is to be decoded: the order in the file.
     pub order: i64,
     pub lasts: i64,
+    /// How much of sound at its end is not to be heard, in ns.
+    pub beyond: i64,
     pub key: bool,
     pub payload: Vec<u8>,
 }
@@ -175,6 +180,13 @@ impl Track {
             pts: frame.pts(),
             order,
             lasts: i64::from(frame.duration_us()) * 1000,
+            beyond: match self.codec {
+                "A_OPUS" => {
+                    let samples = opus::beyond(frame.payload(), frame.duration_us());
+                    i64::from(samples) * 1_000_000_000 / i64::from(opus::RATE)
+                }
+                _ => 0,
+            },
             key: self.port == AUDIO || frame.has(flags::KEYFRAME),
             payload,
         })

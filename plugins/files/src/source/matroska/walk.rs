@@ -12,8 +12,6 @@ use super::{
 };
 use crate::ebml::{id, length, number};
 
-/// What a group's element says that is so called.
-const DISCARD_PADDING: u32 = 0x75a2;
 /// The largest block: a unit, and its header.
 const MAX_BLOCK: u64 = MAX_UNIT + 4096;
 
@@ -179,7 +177,7 @@ fn group(source: &mut Source, group: &Element, cluster: &Cluster) -> Result<Opti
                 lasts = uint(&element.content(source, 8, "a block's duration")?);
             }
             id::REFERENCE_BLOCK => refers = true,
-            DISCARD_PADDING => {
+            id::DISCARD_PADDING => {
                 let content = element.content(source, 8, "a block's padding")?;
                 // One that is negative would lie at its beginning, where the codec's delay does.
                 let is_negative = content.first().is_none_or(|byte| byte & 0x80 != 0);

@@ -86,6 +86,11 @@ impl Track {
         &self.table.stbl_box().stsd_box.entries
     }
 
+    /// Whether its decoder puts out a part of a packet, where only that is to be heard.
+    fn can_be_cut(&self) -> bool {
+        self.port == AUDIO && Coded::can_be_cut(self.entries().first())
+    }
+
     /// Takes the next sample in front of the first fragment; `false` when there is none.
     fn read_table(&mut self) -> bool {
         let sample = NonZeroU32::new(self.next).and_then(|next| self.table.get_sample(next));
@@ -118,11 +123,12 @@ impl Track {
     }
 
     fn sample(&mut self, listed: &Listed) -> Sample {
-        // A packet of sound decodes to its full length, even where its writer shortened the last one.
+        // A packet of sound decodes to its full length, even where its writer shortened the last one, unless its
+        // decoder parts it.
         if self.seen < 2 {
             (self.seen, self.usual_lasts) = (self.seen + 1, listed.lasts);
         }
-        let full = if self.port == AUDIO && self.seen == 2 {
+        let full = if self.port == AUDIO && self.seen == 2 && !self.can_be_cut() {
             self.usual_lasts
         } else {
             0
@@ -377,8 +383,7 @@ impl Demuxer for Fragments {
             } else {
                 self.first_picture
             };
-            let can_be_cut = track.port == AUDIO && Coded::can_be_cut(track.entries().first());
-            if sample.pts < from && !(can_be_cut && sample.end > from) {
+            if sample.pts < from && !(track.can_be_cut() && sample.end > from) {
                 continue;
             }
             let payload =

@@ -163,8 +163,9 @@ impl Track {
         let key = self.port == AUDIO || sample.is_sync_sample();
         let dts = i128::from(sample.timestamp());
         let pts = dts + i128::from(sample.composition_time_offset().unwrap_or(0));
-        // Writers shorten the last packet of sound to where it should end, but it decodes to its full length.
-        let full = if self.port == AUDIO {
+        // Writers shorten the last packet of sound to where it should end, but it decodes to its full length, unless its
+        // decoder parts it.
+        let full = if self.port == AUDIO && !self.can_be_cut() {
             self.usual_lasts
         } else {
             0
