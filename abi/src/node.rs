@@ -66,7 +66,7 @@ pub struct PortDesc {
     pub flags: u32,
     /// Patterns of the formats that an input accepts or an output offers, separated by spaces, the
     /// preferred ones first: `*`, `audio/*`, `audio/f32 audio/s16`, `audio/f32;rate=48000;channels=1..2`.
-    /// Sound has the keys `rate` and `channels`, pictures `width` and `height`; a value is a number, a range
+    /// Sound has the keys `rate` and `channels`, pictures `width`, `height` and `reordering`; a value is a number, a range
     /// `a..b` or alternatives `a|b|c`. A key that is not stated: an input takes any, an output of a filter
     /// leaves it as it came in, one of a source may give anything.
     pub formats: Text,
