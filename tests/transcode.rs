@@ -171,8 +171,8 @@ fn a_file_that_cannot_be_written_is_told_with_its_path_the_cause_and_what_to_do(
     for words in [
         "tape",
         &path,
-        "No such file or directory",
-        "make its folder",
+        "there is no folder",
+        "make it, or give another path",
     ] {
         assert!(output.stderr.contains(words), "{words}: {output:#?}");
     }

@@ -286,18 +286,22 @@ impl<'a> Config<'a> {
     /// # Errors
     /// As [`text`](Config::text).
     pub fn is_open(&self, name: &str) -> Result<bool> {
-        let text = self.text(name)?;
-        Ok(text.contains("{session}") || text.contains("{time}"))
+        Ok(is_open(self.text(name)?))
     }
 
-    /// Refuses the path of a file whose folder is not there; one that is [open](Config::is_open) cannot be judged yet.
+    /// Refuses the path of a file whose folder is not there; of one that is [open](Config::is_open), the folder that it lies in
+    /// whatever is filled in.
     ///
     /// # Errors
     /// That, or as [`text`](Config::text).
     pub fn check_folder(&self, name: &str) -> Result {
         let path = self.text(name)?;
-        let folder = Path::new(path).parent().unwrap_or(Path::new(""));
-        if folder == Path::new("") || folder.is_dir() || self.is_open(name)? {
+        let is_closed = |folder: &&Path| !folder.to_str().is_some_and(is_open);
+        let folders = Path::new(path).ancestors().skip(1);
+        let Some(folder) = folders.into_iter().find(is_closed) else {
+            return Ok(());
+        };
+        if folder == Path::new("") || folder.is_dir() {
             return Ok(());
         }
         Err(Error::new(format_args!(
@@ -316,4 +320,9 @@ impl<'a> Config<'a> {
         // SAFETY: valid during `create` (contract of `NodeConfig`), which `self` does not outlive.
         Ok(unsafe { value.text.as_str() })
     }
+}
+
+/// Whether a text has a place that a session fills.
+fn is_open(text: &str) -> bool {
+    text.contains("{session}") || text.contains("{time}")
 }

@@ -73,14 +73,19 @@ struct Image {
     pixels: Vec<[u8; 4]>,
 }
 
-/// Reads a PNG file.
-fn read(path: &str) -> Result<Image> {
-    let fault = |cause: &dyn std::fmt::Display| {
-        Error::new(format_args!(
-            "\"{path}\" cannot be read as an image: {cause}; name a PNG file of at most {} MiB and {MAX_PIXELS} pixels",
-            MAX_FILE >> 20
-        ))
-    };
+fn fault(path: &str, cause: &dyn std::fmt::Display) -> Error {
+    Error::new(format_args!(
+        "\"{path}\" cannot be read as an image: {cause}; name a PNG file of at most {} MiB and {MAX_PIXELS} pixels",
+        MAX_FILE >> 20
+    ))
+}
+
+/// Reads a PNG file as far as its head is.
+fn open(path: &str) -> Result<png::Reader<Cursor<Vec<u8>>>> {
+    let fault = |cause: &dyn std::fmt::Display| fault(path, cause);
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(fault(&"it is no file"));
+    }
     let file = fs::File::open(Path::new(path)).map_err(|error| fault(&error))?;
     let mut bytes = Vec::new();
     let read = file.take(MAX_FILE + 1).read_to_end(&mut bytes);
@@ -92,12 +97,20 @@ fn read(path: &str) -> Result<Image> {
     };
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
     decoder.set_transformations(Transformations::normalize_to_color8() | Transformations::ALPHA);
-    let mut reader = decoder.read_info().map_err(|error| fault(&error))?;
+    let reader = decoder.read_info().map_err(|error| fault(&error))?;
     let (width, height) = reader.info().size();
     // At most 2^64, and each side at least 1.
     if u64::from(width) * u64::from(height) > MAX_PIXELS as u64 {
         return Err(fault(&format_args!("{width}x{height} is too large")));
     }
+    Ok(reader)
+}
+
+/// Reads a PNG file.
+fn read(path: &str) -> Result<Image> {
+    let fault = |cause: &dyn std::fmt::Display| fault(path, cause);
+    let mut reader = open(path)?;
+    let (width, height) = reader.info().size();
     let size = reader
         .output_buffer_size()
         .ok_or_else(|| fault(&"it is too large"))?;
@@ -200,7 +213,7 @@ impl Node for OverlayImage {
 
     const CHECK: Option<Check> = Some(|config| {
         if !config.is_open("path")? {
-            read(config.text("path")?)?;
+            open(config.text("path")?)?;
         }
         Ok(())
     });

@@ -106,10 +106,9 @@ impl Node for OverlayText {
     ];
 
     const CHECK: Option<Check> = Some(|config| {
-        if !config.is_open("text")? {
-            Template::new(config.text("text")?)?;
-        }
-        Ok(())
+        // What a session fills in is no place of the template.
+        let text = config.text("text")?.replace("{session}", "1");
+        Template::new(&text.replace("{time}", "0")).map(|_| ())
     });
 
     fn create(config: &Config) -> Result<Self> {

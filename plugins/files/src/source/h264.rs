@@ -141,12 +141,15 @@ pub(super) fn h264(profile: u8, constraints: u8, level: u8, width: u32, height: 
     Format::video("h264", width, height).with_config(config)
 }
 
+/// How a pattern says so, in front of the number.
+pub(super) const REORDERING: &str = ";reordering=";
+
 /// The pattern of a format of H.264 whose pictures are so far out of order.
 pub(super) fn pattern(format: &Format, reordering: Option<u32>) -> String {
     let mut pattern = format.pattern();
     // Most are in order, and nobody wants more of them.
     if let Some(pictures @ 1..) = reordering {
-        let _ = write!(pattern, ";reordering={pictures}");
+        let _ = write!(pattern, "{REORDERING}{pictures}");
     }
     pattern
 }

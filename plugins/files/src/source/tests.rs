@@ -510,6 +510,19 @@ fn a_file_says_what_each_port_will_carry() -> Result {
         said(REORDERED, VIDEO)?,
         "video/h264;width=64;height=64;reordering=2"
     );
+    // Where the parameter sets do not say it, the tables do.
+    let mut silent = fs::read(REORDERED)?;
+    let at = silent
+        .windows(4)
+        .position(|w| w == b"avcC")
+        .expect("it is there")
+        + 4;
+    let end = at + 8 + usize::from(silent[at + 7]);
+    silent[end - 3..end].fill(0);
+    let file = tempfile::NamedTempFile::new()?;
+    fs::write(file.path(), &silent)?;
+    let path = file.path().to_string_lossy();
+    assert!(said(&path, VIDEO)?.ends_with(";reordering=16"));
     let ogg = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tone.ogg");
     assert!(said(ogg, AUDIO)?.starts_with("audio/opus;rate=48000;channels="));
     let ivf = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pattern.ivf");

@@ -147,7 +147,7 @@ impl Runtime for MediaRuntime {
 
 /// A socket that says "no more for now" after each datagram of the encryption's handshake.
 ///
-/// The crate takes up to a hundred datagrams before it looks at what came of them, and only then learns the keys that
+/// The crate takes dozens of datagrams before it looks at what came of them, and only then learns the keys that
 /// the handshake ended with: media behind the last datagram of the handshake in the same burst would be thrown away,
 /// and with them the first keyframe of whoever sends as soon as it may. A refusal ends the burst.
 struct HandshakeFirst {
@@ -155,8 +155,13 @@ struct HandshakeFirst {
     rest: Mutex<Rest>,
 }
 
+/// Handshakes take some twenty datagrams. Strangers can send what looks like one, and slow down no more than this.
+const MAX_PAUSES: u16 = 512;
+
 #[derive(Default)]
 struct Rest {
+    /// How often it has paused.
+    pauses: u16,
     /// The last datagram was one of a handshake: the next call gets nothing.
     pause: bool,
     /// What the system handed over together with one.
@@ -204,7 +209,10 @@ impl AsyncUdpSocket for HandshakeFirst {
                 other => return other,
             }
         }
-        if let Some(end) = end_of_handshake(&buffer[..told.len], told.stride.max(1)) {
+        if rest.pauses < MAX_PAUSES
+            && let Some(end) = end_of_handshake(&buffer[..told.len], told.stride.max(1))
+        {
+            rest.pauses += 1;
             rest.pause = true;
             rest.held = (end < told.len).then(|| (buffer[end..told.len].to_vec(), *told));
             told.len = end;
@@ -222,11 +230,12 @@ impl AsyncUdpSocket for HandshakeFirst {
 }
 
 /// Where the first segment that belongs to a handshake ends: records of DTLS that change the cipher (20), alert (21)
-/// or shake hands (22), and none of media (128 and above) or of data (RFC 7983, 7; RFC 6347, 4.1).
+/// or shake hands (22), and none of media (128 and above) or of data (RFC 7983, 7; RFC 6347, 4.1). By way of a relay they lie
+/// behind the four bytes of a channel (64 to 79; RFC 8656, 12.4).
 fn end_of_handshake(bytes: &[u8], stride: usize) -> Option<usize> {
     let first = bytes
         .chunks(stride)
-        .position(|segment| matches!(segment.first(), Some(20..=22)))?;
+        .position(|segment| matches!(segment, [20..=22, ..] | [64..=79, _, _, _, 20..=22, ..]))?;
     Some(bytes.len().min((first + 1) * stride))
 }
 
@@ -371,6 +380,8 @@ mod tests {
             (&[DATA, 4, 200, 5], 2),
             (&[22], 1),
             (&[200, 6], 2),
+            (&[64, 0, 0, 1, 22], 5),
+            (&[64, 0, 0, 1, 200], 5),
         ];
         let socket = HandshakeFirst {
             inner: Arc::new(Scripted(Mutex::new(script))),
@@ -385,8 +396,8 @@ mod tests {
                 Poll::Pending => vec![],
             }
         };
-        let heard: Vec<_> = (0..10).map(|_| next()).collect();
-        let expected: [&[u8]; 10] = [
+        let heard: Vec<_> = (0..13).map(|_| next()).collect();
+        let expected: [&[u8]; 13] = [
             &[200, 1],
             &[22, 1],
             &[],
@@ -397,6 +408,9 @@ mod tests {
             &[22],
             &[],
             &[200, 6],
+            &[64, 0, 0, 1, 22],
+            &[],
+            &[64, 0, 0, 1, 200],
         ];
         assert_eq!(heard, expected);
     }

@@ -179,7 +179,8 @@ impl Pattern {
     /// The same in the encoding of another.
     #[must_use]
     pub(crate) fn in_encoding_of(mut self, other: &Pattern) -> Pattern {
-        if !self.is_encoded_as(other) {
+        // Where any encoding was meant, it is said of whichever it will be.
+        if self.encoding.is_some() && !self.is_encoded_as(other) {
             for key in Key::ALL.into_iter().filter(|key| key.is_of_coding()) {
                 self.keys[key as usize] = None;
             }
@@ -190,12 +191,19 @@ impl Pattern {
     }
 
     /// What arrives of it where `accepted` is accepted: the formats of both, and of how it is coded no more
-    /// than is known.
+    /// than is known. Nothing does where that may be otherwise than is accepted: no frame could be told from
+    /// another.
     #[must_use]
     pub(crate) fn arriving(&self, accepted: &Pattern) -> Option<Pattern> {
         let mut both = self.meet(accepted)?;
         for key in Key::ALL.into_iter().filter(|key| key.is_of_coding()) {
-            both = both.with(key, self.values(key).cloned());
+            let stated = self.values(key);
+            if let (Some(stated), Some(accepted)) = (stated, accepted.values(key))
+                && !stated.is_within(accepted)
+            {
+                return None;
+            }
+            both = both.with(key, stated.cloned());
         }
         Some(both)
     }
@@ -237,7 +245,7 @@ impl Pattern {
     }
 
     /// The formats of either, where both are [encoded alike](Pattern::is_encoded_as): a key that one
-    /// leaves open is open.
+    /// leaves open is open. What is said of how one is coded holds for both, the most of it.
     #[must_use]
     pub(crate) fn join(&self, other: &Pattern) -> Option<Pattern> {
         if !self.is_encoded_as(other) {
@@ -245,8 +253,13 @@ impl Pattern {
         }
         let mut either = self.clone();
         for key in Key::ALL {
-            let both = self.values(key).zip(other.values(key));
-            either.keys[key as usize] = both.map(|(a, b)| a.join(b));
+            let (one, another) = (self.values(key), other.values(key));
+            either.keys[key as usize] = if key.is_of_coding() {
+                let most = one.map(Values::max).max(another.map(Values::max));
+                most.map(Values::one)
+            } else {
+                one.zip(another).map(|(a, b)| a.join(b))
+            };
         }
         Some(either)
     }

@@ -147,7 +147,8 @@ impl State {
             let Some(stated) = gives.values(key) else {
                 let values = as_made.values(key).cloned();
                 made.pattern = made.pattern.with(key, values);
-                made.free[key as usize] = come.free[key as usize];
+                made.free[key as usize] =
+                    come.free[key as usize] && made.pattern.values(key).is_some();
                 continue;
             };
             let settable = converter.settable(key, stated);

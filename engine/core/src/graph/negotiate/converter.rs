@@ -68,14 +68,17 @@ impl<'a> Converter<'a> {
             Some(bound) => bound as u32,
             None => otherwise,
         };
-        let range = Values::between(bound(param.min, 1).max(1), bound(param.max, u32::MAX))?;
+        let least = bound(param.min, key.least()).max(key.least());
+        let range = Values::between(least, bound(param.max, u32::MAX))?;
         stated.meet(&range)
     }
 
     /// Whether it can be told to keep the values of a key that come in: 0 is within the range of the
     /// param.
     pub fn can_keep(&self, key: Key) -> bool {
-        self.keys[key as usize].is_some_and(|at| {
+        // Of how something is coded, 0 is a value.
+        let of_key = self.keys[key as usize].filter(|_| !key.is_of_coding());
+        of_key.is_some_and(|at| {
             let param = &self.info.params[at];
             param.min.is_none_or(|min| min <= 0.0) && param.max.is_none_or(|max| max >= 0.0)
         })
@@ -88,11 +91,8 @@ impl<'a> Converter<'a> {
 
     /// What it makes of a key when it is told nothing.
     pub fn default_of(&self, key: Key) -> Option<u32> {
-        number(
-            self.info.params[self.keys[key as usize]?]
-                .default
-                .as_ref()?,
-        )
+        let param = &self.info.params[self.keys[key as usize]?];
+        number(param.default.as_ref()?, key)
     }
 
     /// Whether it can be told to make this encoding, or has no choice.
@@ -132,15 +132,15 @@ impl<'a> Converter<'a> {
     }
 }
 
-/// A whole number from 1 that a param's value is.
-pub(super) fn number(value: &ParamValue) -> Option<u32> {
+/// A value of a key that a param's value is.
+pub(super) fn number(value: &ParamValue, key: Key) -> Option<u32> {
     let number = match value {
         ParamValue::Integer(value) => u32::try_from(*value).ok(),
         // A cast to an integer saturates.
         ParamValue::Float(value) if value.fract() == 0.0 => Some(*value as u32),
         _ => None,
     };
-    number.filter(|number| *number > 0)
+    number.filter(|number| *number >= key.least())
 }
 
 fn number_of(param: &ParamInfo, number: u32) -> ParamValue {

@@ -115,7 +115,7 @@ fn by_params(node: &Node, info: &TypeInfo, patterns: Vec<Pattern>) -> Vec<Patter
             let (Some(value), Some(stated)) = (value, pattern.values(key)) else {
                 continue;
             };
-            if let Some(one) = number(value).filter(|one| stated.contains(*one)) {
+            if let Some(one) = number(value, key).filter(|one| stated.contains(*one)) {
                 pattern = pattern.with(key, Some(Values::one(one)));
             }
         }
@@ -144,7 +144,8 @@ fn kept(node: &Node, info: &TypeInfo) -> [bool; Key::ALL.len()] {
             Key::Height => Key::Width,
             Key::Rate | Key::Channels | Key::Reordering => key,
         };
-        is_zero(key) == Some(true) && is_zero(with) != Some(false)
+        // Of how something is coded, 0 is a value.
+        !key.is_of_coding() && is_zero(key) == Some(true) && is_zero(with) != Some(false)
     })
 }
 

@@ -153,7 +153,7 @@ impl Parameters {
             separate_planes,
         };
         let (rate, said) = usability(&mut bits);
-        // Baseline has no pictures that refer to later ones, nor have others that say so (A.2.4), and the third way to
+        // Baseline has no B slices, nor have others that say so (7.4.2.1.1, constraint_set5_flag), and the third way to
         // number pictures keeps them in order (8.2.1.3).
         let says_none = matches!(profile, 77 | 88 | 100) && constraints & 0b100 != 0;
         let reordering = match profile == 66 || says_none || count_kind == 2 {

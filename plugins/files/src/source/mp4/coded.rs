@@ -163,11 +163,18 @@ pub(super) fn begins(entry: &SampleEntry, source: &mut Source, at: u64, len: u64
     }
 }
 
-/// The patterns of the formats that descriptions of samples of a port are about.
-pub(super) fn patterns_of(entries: &[SampleEntry], port: usize) -> Vec<String> {
+/// As far as pictures can be out of order (ITU-T H.264, A.3.1).
+const MAX_REORDERING: u32 = 16;
+
+/// The patterns of the formats that descriptions of samples of a port are about. `shuffled`: its samples are known to lie in
+/// another order than that in which they are shown.
+pub(super) fn patterns_of(entries: &[SampleEntry], port: usize, shuffled: bool) -> Vec<String> {
     let of_port = entries.iter().filter(|entry| port_of(entry) == Some(port));
     let pattern = |(format, avc): (Format, Option<Avc>)| match avc {
-        Some(avc) => h264::pattern(&format, avc.reordering()),
+        Some(avc) => {
+            let stated = avc.reordering().or(shuffled.then_some(MAX_REORDERING));
+            h264::pattern(&format, stated)
+        }
         None => format.pattern(),
     };
     of_port.filter_map(|e| format_of(e).map(pattern)).collect()

@@ -331,7 +331,7 @@ impl Demuxer for Fragments {
 
     fn patterns(&self, port: usize) -> Vec<String> {
         let track = self.tracks.iter().find(|track| track.port == port);
-        track.map_or(vec![], |track| patterns_of(track.entries(), port))
+        track.map_or(vec![], |track| patterns_of(track.entries(), port, false))
     }
 
     fn length(&mut self) -> Option<i64> {

@@ -14,6 +14,8 @@ use super::{
 };
 
 const NS: i128 = 1_000_000_000;
+/// Samples that are looked at for their order.
+const MAX_LOOKED_AT: u32 = 4096;
 
 /// One track, and where it stands.
 pub(super) struct Track {
@@ -69,7 +71,15 @@ impl Track {
 
     /// What its samples hold, by its descriptions.
     pub fn patterns(&self) -> Vec<String> {
-        patterns_of(&self.table.stbl_box().stsd_box.entries, self.port)
+        let entries = &self.table.stbl_box().stsd_box.entries;
+        patterns_of(entries, self.port, self.is_shuffled())
+    }
+
+    /// Whether some of the first samples are shown before others that come before them.
+    fn is_shuffled(&self) -> bool {
+        let numbers = 1..=self.table.sample_count().min(MAX_LOOKED_AT);
+        let times = numbers.map_while(|number| Some(self.pts(&self.sample(number)?)));
+        !times.is_sorted()
     }
 
     fn can_be_cut(&self) -> bool {

@@ -43,6 +43,26 @@ fn pictures_out_of_order_are_coded_again_for_who_wants_them_in_order_and_for_nob
     let links = ["film -> probe.in", "probe.out -> page"];
     let probed = with(types, &["film", "probe", "page"], &links).expect("a graph");
     assert_eq!(probed.len(), 4, "{probed:?}");
+    // Of several it is what any of them may be.
+    let nodes = ["film", "doorbell", "select", "page"];
+    let links = [
+        "film -> select.a",
+        "doorbell -> select.b",
+        "select.out -> page",
+    ];
+    let doorbell = "doorbell [live] >out: video/h264";
+    let joined = with(&format!("{types}\n{doorbell}"), &nodes, &links).expect("a graph");
+    assert!(
+        joined.contains(&"select.out -> page~h264-decoder.in: video/h264;reordering=2".into()),
+        "{joined:?}"
+    );
+    let maybe = "maybe >out: video/h264;reordering=0..2";
+    let coded = with(
+        &format!("{types}\n{maybe}"),
+        &["maybe", "page"],
+        &["maybe -> page"],
+    );
+    assert_eq!(coded.expect("a graph").len(), 3);
     // Where nobody says anything it is taken to be in order, and nothing is said.
     assert_eq!(
         carried(&["camera", "page"], "camera.video -> page"),
