@@ -13,9 +13,9 @@ use std::collections::VecDeque;
 use levada_plugin::prelude::*;
 
 use super::{
-    Demuxer, MAX_UNIT, Unit, VIDEO,
+    Carried, Demuxer, MAX_UNIT, Unit, VIDEO,
     bytes::Source,
-    h264::{Parameters, PictureOrder, h264, pattern},
+    h264::{Parameters, PictureOrder, h264},
     order::AHEAD,
 };
 use scan::Scanner;
@@ -300,11 +300,14 @@ impl Demuxer for AnnexB {
         port == VIDEO
     }
 
-    fn patterns(&self, port: usize) -> Vec<String> {
+    fn carries(&self, port: usize) -> Vec<Carried> {
         if !self.has(port) {
             return vec![];
         }
-        vec![pattern(&self.format, self.reordering)]
+        vec![Carried {
+            format: self.format.clone(),
+            reordering: self.reordering,
+        }]
     }
 
     fn begin(&mut self, at_ns: i64) -> Result {

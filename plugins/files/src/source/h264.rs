@@ -6,8 +6,6 @@
 
 mod syntax;
 
-use std::fmt::Write as _;
-
 use levada_plugin::{Format, Host, Loan, Result};
 use shiguredo_mp4::boxes::AvccBox;
 
@@ -23,8 +21,6 @@ pub(super) struct Avc {
     length_bytes: usize,
     /// Parameter sets, each behind a start code.
     parameters: Vec<u8>,
-    /// See [`Avc::reordering`].
-    reordering: Option<u32>,
 }
 
 /// Where in a unit its NAL units do not add up.
@@ -32,24 +28,15 @@ pub(super) struct Misfit(pub usize);
 
 impl Avc {
     pub fn new(length_bytes: usize, sets: impl Iterator<Item = impl AsRef<[u8]>>) -> Avc {
-        let (mut parameters, mut reordering) = (vec![], None);
+        let mut parameters = vec![];
         for set in sets {
-            let set = set.as_ref();
             parameters.extend_from_slice(&START_CODE);
-            parameters.extend_from_slice(set);
-            let stated = Parameters::read(set).and_then(|(_, stated)| stated.reordering);
-            reordering = reordering.max(stated);
+            parameters.extend_from_slice(set.as_ref());
         }
         Avc {
             length_bytes,
             parameters,
-            reordering,
         }
-    }
-
-    /// By how many pictures they are out of the order in which they are shown, at most, where the parameter sets say so.
-    pub fn reordering(&self) -> Option<u32> {
-        self.reordering
     }
 
     /// The format of a track with this description, and how its units are framed.
@@ -141,17 +128,11 @@ pub(super) fn h264(profile: u8, constraints: u8, level: u8, width: u32, height: 
     Format::video("h264", width, height).with_config(config)
 }
 
-/// How a pattern says so, in front of the number.
-pub(super) const REORDERING: &str = ";reordering=";
-
-/// The pattern of a format of H.264 whose pictures are so far out of order.
-pub(super) fn pattern(format: &Format, reordering: Option<u32>) -> String {
-    let mut pattern = format.pattern();
-    // Most are in order, and nobody wants more of them.
-    if let Some(pictures @ 1..) = reordering {
-        let _ = write!(pattern, "{REORDERING}{pictures}");
-    }
-    pattern
+/// By how many pictures those of a track with this description are out of the order in which they are shown, at most, where
+/// its parameter sets say so.
+pub(super) fn reordering(avcc: &AvccBox) -> Option<u32> {
+    let stated = |set: &Vec<u8>| Parameters::read(set)?.1.reordering;
+    avcc.sps_list.iter().filter_map(stated).max()
 }
 
 /// Puts start codes where lengths of 4 bytes are.

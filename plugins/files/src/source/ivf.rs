@@ -5,7 +5,7 @@
 
 use levada_plugin::prelude::*;
 
-use super::{Demuxer, MAX_UNIT, Unit, VIDEO, bytes::Source};
+use super::{Carried, Demuxer, MAX_UNIT, Unit, VIDEO, bytes::Source};
 
 const FRAME_HEADER: u64 = 12;
 
@@ -161,11 +161,11 @@ impl Demuxer for Ivf {
         port == VIDEO
     }
 
-    fn patterns(&self, port: usize) -> Vec<String> {
+    fn carries(&self, port: usize) -> Vec<Carried> {
         if !self.has(port) {
             return vec![];
         }
-        vec![Format::video(self.codec.name(), self.width, self.height).pattern()]
+        vec![Format::video(self.codec.name(), self.width, self.height).into()]
     }
 
     fn begin(&mut self, at_ns: i64) -> Result {

@@ -60,13 +60,29 @@ pub(crate) struct Unit {
     key: bool,
 }
 
+/// What is known of units before they are read.
+pub(crate) struct Carried {
+    format: Format,
+    /// By how many pictures they are out of the order in which they are shown, at most, where the file says so.
+    reordering: Option<u32>,
+}
+
+impl From<Format> for Carried {
+    fn from(format: Format) -> Carried {
+        Carried {
+            format,
+            reordering: None,
+        }
+    }
+}
+
 /// A file that is open.
 pub(crate) trait Demuxer: Send {
     /// Which of the ports it has a track for.
     fn has(&self, port: usize) -> bool;
 
-    /// The patterns of the formats that the units of that track will have, by what the file says at its beginning.
-    fn patterns(&self, port: usize) -> Vec<String>;
+    /// What the units of that track will be, by what the file says at its beginning.
+    fn carries(&self, port: usize) -> Vec<Carried>;
 
     /// How much there is to play from where playing [began](Demuxer::begin), in ns, where the file says so without
     /// being read to its end.

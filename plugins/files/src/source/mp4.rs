@@ -18,7 +18,7 @@ use shiguredo_mp4::{
 use tracing::warn;
 
 use super::{
-    AUDIO, Demuxer, MAX_OTHERS, Unit, VIDEO,
+    AUDIO, Carried, Demuxer, MAX_OTHERS, Unit, VIDEO,
     bytes::{DAMAGED, Source},
     of_port,
 };
@@ -188,9 +188,9 @@ impl Demuxer for Movie {
         self.tracks.iter().any(|track| track.port() == port)
     }
 
-    fn patterns(&self, port: usize) -> Vec<String> {
+    fn carries(&self, port: usize) -> Vec<Carried> {
         let track = self.tracks.iter().find(|track| track.port() == port);
-        track.map_or(vec![], Track::patterns)
+        track.map_or(vec![], Track::carries)
     }
 
     fn length(&mut self) -> Option<i64> {

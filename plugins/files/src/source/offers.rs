@@ -5,7 +5,7 @@
 
 use levada_plugin::prelude::*;
 
-use super::{AUDIO, VIDEO, h264::REORDERING, missing, open};
+use super::{AUDIO, Carried, VIDEO, missing, open};
 
 /// The patterns of what a port will carry.
 ///
@@ -14,31 +14,38 @@ use super::{AUDIO, VIDEO, h264::REORDERING, missing, open};
 pub(super) fn offers(config: &Config, port: usize) -> Result<Option<String>> {
     let path = config.text("path")?;
     let file = open(path, [port == AUDIO, port == VIDEO], config.float("fps")?)?;
-    let patterns = file.patterns(port);
-    if patterns.is_empty() {
+    let carried = file.carries(port);
+    if carried.is_empty() {
         return Err(missing(path, port, file.as_ref()));
     }
-    Ok(Some(promised(patterns)))
+    Ok(Some(promised(&carried)))
 }
 
 /// A track may change its format on its way: then only the encodings are promised, and that pictures are out of order.
-fn promised(mut patterns: Vec<String>) -> String {
+fn promised(carried: &[Carried]) -> String {
+    let pattern = |it: &Carried| in_order(it.format.pattern(), it.reordering);
+    let mut patterns: Vec<String> = carried.iter().map(pattern).collect();
     patterns.dedup();
     if patterns.len() > 1 {
-        let stated = patterns
-            .iter()
-            .filter_map(|pattern| pattern.rsplit_once(REORDERING)?.1.parse().ok());
-        let most: Option<u32> = stated.max();
-        for pattern in &mut patterns {
+        let most = carried.iter().filter_map(|it| it.reordering).max();
+        let bare = |it: &Carried| {
+            let mut pattern = it.format.pattern();
             pattern.truncate(pattern.find(';').unwrap_or(pattern.len()));
-            if let Some(most) = most.filter(|_| pattern == "video/h264") {
-                pattern.push_str(&format!("{REORDERING}{most}"));
-            }
-        }
+            in_order(pattern, most.filter(|_| it.format.encoding == "h264"))
+        };
+        patterns = carried.iter().map(bare).collect();
         patterns.sort();
         patterns.dedup();
     }
     patterns.join(" ")
+}
+
+/// A pattern with what is known of the order. Most pictures are in order, and nobody wants more of them: that is not said.
+fn in_order(pattern: String, reordering: Option<u32>) -> String {
+    match reordering {
+        Some(pictures @ 1..) => format!("{pattern};reordering={pictures}"),
+        _ => pattern,
+    }
 }
 
 #[cfg(test)]
@@ -47,18 +54,24 @@ mod tests {
 
     #[test]
     fn of_a_track_that_changes_only_encodings_and_the_order_are_promised() {
-        let of = |patterns: &[&str]| promised(patterns.iter().map(ToString::to_string).collect());
-        assert_eq!(of(&["video/vp8;width=2"; 2]), "video/vp8;width=2");
+        let of = |carried: &[(&str, u32, Option<u32>)]| {
+            let carried = carried.iter().map(|(encoding, width, reordering)| Carried {
+                format: Format::video(encoding, *width, 2),
+                reordering: *reordering,
+            });
+            promised(&carried.collect::<Vec<_>>())
+        };
+        assert_eq!(of(&[("vp8", 2, None); 2]), "video/vp8;width=2;height=2");
         assert_eq!(
             of(&[
-                "video/h264;width=2;reordering=1",
-                "video/h264;width=4",
-                "video/h264;reordering=3"
+                ("h264", 2, Some(1)),
+                ("h264", 4, None),
+                ("h264", 2, Some(3))
             ]),
             "video/h264;reordering=3"
         );
         assert_eq!(
-            of(&["video/vp8;width=2", "video/h264"]),
+            of(&[("vp8", 2, None), ("h264", 2, Some(0))]),
             "video/h264 video/vp8"
         );
     }

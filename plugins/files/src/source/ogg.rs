@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use levada_plugin::prelude::*;
 
 use super::{
-    AUDIO, Demuxer, Unit,
+    AUDIO, Carried, Demuxer, Unit,
     bytes::{DAMAGED, Source},
 };
 use crate::{
@@ -260,11 +260,11 @@ impl Demuxer for OggOpus {
         port == AUDIO
     }
 
-    fn patterns(&self, port: usize) -> Vec<String> {
+    fn carries(&self, port: usize) -> Vec<Carried> {
         if !self.has(port) {
             return vec![];
         }
-        vec![Format::audio("opus", RATE, self.channels).pattern()]
+        vec![Format::audio("opus", RATE, self.channels).into()]
     }
 
     fn length(&mut self) -> Option<i64> {

@@ -7,7 +7,7 @@
 
 use levada_plugin::{SampleClock, prelude::*};
 
-use super::{AUDIO, Demuxer, Unit, bytes::Source, pcm::Pcm};
+use super::{AUDIO, Carried, Demuxer, Unit, bytes::Source, pcm::Pcm};
 
 /// Chunks in front of the samples, at most.
 const MAX_CHUNKS: usize = 256;
@@ -177,11 +177,11 @@ impl Demuxer for Wav {
         port == AUDIO
     }
 
-    fn patterns(&self, port: usize) -> Vec<String> {
+    fn carries(&self, port: usize) -> Vec<Carried> {
         if !self.has(port) {
             return vec![];
         }
-        vec![self.layout.format().pattern()]
+        vec![self.layout.format().into()]
     }
 
     fn length(&mut self) -> Option<i64> {

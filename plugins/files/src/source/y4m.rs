@@ -5,7 +5,7 @@
 
 use levada_plugin::{colour::Colour, prelude::*};
 
-use super::{Demuxer, Unit, VIDEO, bytes::Source};
+use super::{Carried, Demuxer, Unit, VIDEO, bytes::Source};
 
 /// A line of the header, in bytes.
 const MAX_LINE: u64 = 256;
@@ -133,11 +133,11 @@ impl Demuxer for Y4m {
         port == VIDEO
     }
 
-    fn patterns(&self, port: usize) -> Vec<String> {
+    fn carries(&self, port: usize) -> Vec<Carried> {
         if !self.has(port) {
             return vec![];
         }
-        vec![self.format().pattern()]
+        vec![self.format().into()]
     }
 
     fn length(&mut self) -> Option<i64> {

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use levada_plugin::{Loan, prelude::*};
 
 use super::{
-    AUDIO, Demuxer, MAX_OTHERS, MAX_UNIT, Unit, VIDEO,
+    AUDIO, Carried, Demuxer, MAX_OTHERS, MAX_UNIT, Unit, VIDEO,
     bytes::Source,
     of_port,
     order::{AHEAD, Order},
@@ -372,12 +372,12 @@ impl Demuxer for Matroska {
         self.tracks.iter().any(|playing| playing.track.port == port)
     }
 
-    fn patterns(&self, port: usize) -> Vec<String> {
+    fn carries(&self, port: usize) -> Vec<Carried> {
         let track = self
             .tracks
             .iter()
             .find(|playing| playing.track.port == port);
-        track.map_or(vec![], |playing| vec![playing.track.pattern()])
+        track.map_or(vec![], |playing| vec![playing.track.carried()])
     }
 
     fn length(&mut self) -> Option<i64> {

@@ -5,7 +5,7 @@ use shiguredo_mp4::{Decode, boxes::AvccBox};
 
 use super::{
     super::{
-        AUDIO, VIDEO,
+        AUDIO, Carried, VIDEO,
         bytes::Source,
         h264::{self, Avc},
         pcm::Pcm,
@@ -19,6 +19,8 @@ pub(super) struct Track {
     pub number: u64,
     pub port: usize,
     pub format: Format,
+    /// By how many pictures they are out of order at most, where that is said.
+    reordering: Option<u32>,
     /// What its times are early by, ns: what only primes the decoder.
     pub delay: i64,
     /// How long a unit lasts, ns, where it is said.
@@ -246,6 +248,10 @@ impl Track {
             number: entry.number,
             port,
             format,
+            reordering: match coding {
+                Coding::Avc(_) => h264::reordering(&avcc(entry.private)?),
+                _ => None,
+            },
             delay: i64::try_from(entry.delay).unwrap_or(0).min(10_000_000_000),
             lasts,
             prefix: entry.prefix.to_vec(),
@@ -258,11 +264,11 @@ impl Track {
         matches!(self.coding, Coding::Opus)
     }
 
-    /// The pattern of the formats of its units.
-    pub fn pattern(&self) -> String {
-        match &self.coding {
-            Coding::Avc(avc) => h264::pattern(&self.format, avc.reordering()),
-            _ => self.format.pattern(),
+    /// What its units are.
+    pub fn carried(&self) -> Carried {
+        Carried {
+            format: self.format.clone(),
+            reordering: self.reordering,
         }
     }
 

@@ -7,7 +7,11 @@ use shiguredo_mp4::{
 };
 use tracing::warn;
 
-use super::super::{AUDIO, MAX_OTHERS, MAX_UNIT, VIDEO, aac, bytes::Source, h264, h264::Avc};
+use super::super::{
+    AUDIO, Carried, MAX_OTHERS, MAX_UNIT, VIDEO, aac,
+    bytes::Source,
+    h264::{self, Avc},
+};
 
 const NS: i128 = 1_000_000_000;
 
@@ -163,21 +167,18 @@ pub(super) fn begins(entry: &SampleEntry, source: &mut Source, at: u64, len: u64
     }
 }
 
-/// As far as pictures can be out of order (ITU-T H.264, A.3.1).
-const MAX_REORDERING: u32 = 16;
-
-/// The patterns of the formats that descriptions of samples of a port are about. `shuffled`: its samples are known to lie in
-/// another order than that in which they are shown.
-pub(super) fn patterns_of(entries: &[SampleEntry], port: usize, shuffled: bool) -> Vec<String> {
+/// What samples of a port are, by their descriptions.
+pub(super) fn carried_by(entries: &[SampleEntry], port: usize) -> Vec<Carried> {
     let of_port = entries.iter().filter(|entry| port_of(entry) == Some(port));
-    let pattern = |(format, avc): (Format, Option<Avc>)| match avc {
-        Some(avc) => {
-            let stated = avc.reordering().or(shuffled.then_some(MAX_REORDERING));
-            h264::pattern(&format, stated)
-        }
-        None => format.pattern(),
+    let carried = |entry: &SampleEntry| {
+        let reordering = match entry {
+            SampleEntry::Avc1(avc1) => h264::reordering(&avc1.avcc_box),
+            _ => None,
+        };
+        let (format, _) = format_of(entry)?;
+        Some(Carried { format, reordering })
     };
-    of_port.filter_map(|e| format_of(e).map(pattern)).collect()
+    of_port.filter_map(carried).collect()
 }
 
 /// The colours that a description of VP8 states: none where they are those that VP8 means by itself, for that is what

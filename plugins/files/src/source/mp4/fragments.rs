@@ -16,12 +16,12 @@ use tracing::warn;
 
 use super::{
     super::{
-        AUDIO, Demuxer, Unit, VIDEO,
+        AUDIO, Carried, Demuxer, Unit, VIDEO,
         bytes::{DAMAGED, Source},
         of_port,
     },
     Place,
-    coded::{Coded, begins, edit_of, ns_of, patterns_of, port_or_left_out},
+    coded::{Coded, begins, carried_by, edit_of, ns_of, port_or_left_out},
     length,
     tables::{Known, Listed, MAX_TABLE, list},
 };
@@ -329,9 +329,9 @@ impl Demuxer for Fragments {
         self.tracks.iter().any(|track| track.port == port)
     }
 
-    fn patterns(&self, port: usize) -> Vec<String> {
+    fn carries(&self, port: usize) -> Vec<Carried> {
         let track = self.tracks.iter().find(|track| track.port == port);
-        track.map_or(vec![], |track| patterns_of(track.entries(), port, false))
+        track.map_or(vec![], |track| carried_by(track.entries(), port))
     }
 
     fn length(&mut self) -> Option<i64> {

@@ -9,11 +9,13 @@ use shiguredo_mp4::{
 };
 
 use super::{
-    super::{AUDIO, Unit, bytes::Source},
-    coded::{Coded, begins, edit_of, ns_of, patterns_of},
+    super::{AUDIO, Carried, Unit, bytes::Source},
+    coded::{Coded, begins, carried_by, edit_of, ns_of},
 };
 
 const NS: i128 = 1_000_000_000;
+/// As far as pictures can be out of order (ITU-T H.264, A.3.1).
+const MAX_REORDERING: u32 = 16;
 /// Samples that are looked at for their order.
 const MAX_LOOKED_AT: u32 = 4096;
 
@@ -70,9 +72,13 @@ impl Track {
     }
 
     /// What its samples hold, by its descriptions.
-    pub fn patterns(&self) -> Vec<String> {
-        let entries = &self.table.stbl_box().stsd_box.entries;
-        patterns_of(entries, self.port, self.is_shuffled())
+    pub fn carries(&self) -> Vec<Carried> {
+        let mut carried = carried_by(&self.table.stbl_box().stsd_box.entries, self.port);
+        let is_silent = |it: &&mut Carried| it.format.encoding == "h264" && it.reordering.is_none();
+        for it in carried.iter_mut().filter(is_silent) {
+            it.reordering = self.is_shuffled().then_some(MAX_REORDERING);
+        }
+        carried
     }
 
     /// Whether some of the first samples are shown before others that come before them.
