@@ -92,15 +92,9 @@ impl Runtime for MediaRuntime {
         {
             tracing::debug!(%error, wanted, "the UDP buffers stay at the system's default");
         }
-        let mut socket = self.inner.wrap_udp_socket(socket)?;
-        if let Some(loss) = &self.loss {
-            socket = Arc::new(LossySocket {
-                inner: socket,
-                loss: loss.clone(),
-            });
-        }
-        Ok(Arc::new(HandshakeFirst {
-            inner: socket,
+        Ok(Arc::new(MediaSocket {
+            inner: self.inner.wrap_udp_socket(socket)?,
+            loss: self.loss.clone(),
             rest: Mutex::default(),
         }))
     }
@@ -145,13 +139,15 @@ impl Runtime for MediaRuntime {
     }
 }
 
-/// A socket that says "no more for now" after each datagram of the encryption's handshake.
+/// A socket that loses media datagrams where a test asks, and says "no more for now" after each datagram of the
+/// encryption's handshake.
 ///
 /// The crate takes dozens of datagrams before it looks at what came of them, and only then learns the keys that
 /// the handshake ended with: media behind the last datagram of the handshake in the same burst would be thrown away,
 /// and with them the first keyframe of whoever sends as soon as it may. A refusal ends the burst.
-struct HandshakeFirst {
+struct MediaSocket {
     inner: Arc<dyn AsyncUdpSocket>,
+    loss: Option<LossControl>,
     rest: Mutex<Rest>,
 }
 
@@ -168,18 +164,24 @@ struct Rest {
     held: Option<(Vec<u8>, RecvMeta)>,
 }
 
-impl fmt::Debug for HandshakeFirst {
+impl fmt::Debug for MediaSocket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("HandshakeFirst").field(&self.inner).finish()
+        f.debug_tuple("MediaSocket").field(&self.inner).finish()
     }
 }
 
-impl AsyncUdpSocket for HandshakeFirst {
+impl AsyncUdpSocket for MediaSocket {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.inner.local_addr()
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
+        // One datagram a call where some are lost, for `max_gso_segments` says so.
+        if let Some(loss) = &self.loss
+            && loss.drops(Direction::Outgoing, transmit.contents)
+        {
+            return Poll::Ready(Ok(transmit.contents.len()));
+        }
         self.inner.poll_send(cx, transmit)
     }
 
@@ -208,6 +210,13 @@ impl AsyncUdpSocket for HandshakeFirst {
                 Poll::Ready(Ok(1)) => {}
                 other => return other,
             }
+            // The system may hand over several datagrams of one stride at once. Those that stay move together; a
+            // message of which none stays has length 0, which the driver passes over.
+            if let Some(loss) = &self.loss {
+                told.len = retain_segments(&mut buffer[..told.len], told.stride.max(1), |bytes| {
+                    !loss.drops(Direction::Incoming, bytes)
+                });
+            }
         }
         if rest.pauses < MAX_PAUSES
             && let Some(end) = end_of_handshake(&buffer[..told.len], told.stride.max(1))
@@ -221,7 +230,10 @@ impl AsyncUdpSocket for HandshakeFirst {
     }
 
     fn max_gso_segments(&self) -> usize {
-        self.inner.max_gso_segments()
+        match self.loss {
+            Some(_) => 1,
+            None => self.inner.max_gso_segments(),
+        }
     }
 
     fn max_gro_segments(&self) -> usize {
@@ -237,59 +249,6 @@ fn end_of_handshake(bytes: &[u8], stride: usize) -> Option<usize> {
         .chunks(stride)
         .position(|segment| matches!(segment, [20..=22, ..] | [64..=79, _, _, _, 20..=22, ..]))?;
     Some(bytes.len().min((first + 1) * stride))
-}
-
-/// A socket that loses media datagrams as its control says.
-struct LossySocket {
-    inner: Arc<dyn AsyncUdpSocket>,
-    loss: LossControl,
-}
-
-impl fmt::Debug for LossySocket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LossySocket").field(&self.inner).finish()
-    }
-}
-
-impl AsyncUdpSocket for LossySocket {
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.local_addr()
-    }
-
-    fn poll_send(&self, cx: &mut Context<'_>, transmit: &Transmit<'_>) -> Poll<io::Result<usize>> {
-        // One datagram a call, for `max_gso_segments` says so.
-        if self.loss.drops(Direction::Outgoing, transmit.contents) {
-            return Poll::Ready(Ok(transmit.contents.len()));
-        }
-        self.inner.poll_send(cx, transmit)
-    }
-
-    fn poll_recv(
-        &self,
-        cx: &mut Context<'_>,
-        buffers: &mut [IoSliceMut<'_>],
-        meta: &mut [RecvMeta],
-    ) -> Poll<io::Result<usize>> {
-        let received = self.inner.poll_recv(cx, buffers, meta);
-        if let Poll::Ready(Ok(count)) = received {
-            for (buffer, meta) in buffers.iter_mut().zip(meta.iter_mut()).take(count) {
-                // The system may hand over several datagrams of one stride at once. Those that stay move together; a
-                // message of which none stays has length 0, which the driver passes over.
-                meta.len = retain_segments(&mut buffer[..meta.len], meta.stride.max(1), |bytes| {
-                    !self.loss.drops(Direction::Incoming, bytes)
-                });
-            }
-        }
-        received
-    }
-
-    fn max_gso_segments(&self) -> usize {
-        1
-    }
-
-    fn max_gro_segments(&self) -> usize {
-        self.inner.max_gro_segments()
-    }
 }
 
 /// Moves the segments that `keep` wants to the front, and returns their length together.
@@ -383,8 +342,9 @@ mod tests {
             (&[64, 0, 0, 1, 22], 5),
             (&[64, 0, 0, 1, 200], 5),
         ];
-        let socket = HandshakeFirst {
+        let socket = MediaSocket {
             inner: Arc::new(Scripted(Mutex::new(script))),
+            loss: None,
             rest: Mutex::default(),
         };
         let mut buffer = [0; 16];
