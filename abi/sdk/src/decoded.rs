@@ -72,10 +72,12 @@ pub struct Holes {
 }
 
 impl Holes {
-    /// Notes what became of `unit`, which came at input 0 of the node of this name. The caller decodes no more of the stream
-    /// before the next keyframe where it is the unit that was lost.
-    pub fn lost(&mut self, lost: Lost, unit: &Frame, node: &str, ctx: &Context) {
+    /// Notes what became of `unit`, which came at input 0 of the node of this name. Where it is the unit that was lost the
+    /// answer is `true`: the caller decodes no more of the stream before the next keyframe.
+    #[must_use]
+    pub fn lost(&mut self, lost: Lost, unit: &Frame, node: &str, ctx: &Context) -> bool {
         let (stream, pts_ns) = (unit.stream(), unit.pts());
+        let is_unit = matches!(lost, Lost::Unit(_));
         let (why, what) = match lost {
             Lost::Picture(why) => (why, "a picture"),
             Lost::Unit(why) => {
@@ -95,6 +97,7 @@ impl Holes {
                 "{what} is dropped because {why}. More of this stream is only counted"
             );
         }
+        is_unit
     }
 
     /// The picture of `unit`, marked if it is the first behind a hole, or if the unit was.

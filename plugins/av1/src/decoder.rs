@@ -155,10 +155,9 @@ impl Av1Decoder {
                 })
             }
             Err(lost) => {
-                if matches!(lost, Lost::Unit(_)) {
+                if stream.holes.lost(lost, frame, &self.name, ctx) {
                     stream.codec = None;
                 }
-                stream.holes.lost(lost, frame, &self.name, ctx);
                 self.dropped += 1;
                 Ok(())
             }

@@ -195,9 +195,8 @@ impl H264Decoder {
                 }
             }
             Ok(None) => {}
-            Err(why) => {
-                stream.is_waiting |= matches!(why, Lost::Unit(_));
-                stream.holes.lost(why, &frame, &self.name, ctx);
+            Err(lost) => {
+                stream.is_waiting |= stream.holes.lost(lost, &frame, &self.name, ctx);
                 self.dropped += 1;
             }
         }

@@ -115,10 +115,9 @@ impl Vp8Decoder {
             Ok(None) => Ok(()),
             Ok(Some(picture)) => ctx.emit(1, stream.holes.mark(picture, frame)),
             Err(lost) => {
-                if matches!(lost, Lost::Unit(_)) {
+                if stream.holes.lost(lost, frame, &self.name, ctx) {
                     stream.codec = None;
                 }
-                stream.holes.lost(lost, frame, &self.name, ctx);
                 self.dropped += 1;
                 Ok(())
             }
