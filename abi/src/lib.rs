@@ -29,7 +29,7 @@ pub use node::{
     Context, NOWHERE, NodeConfig, NodeTypeDesc, NodeVTable, ParamDesc, ParamValue, PortDesc, cost,
     direction, param_kind, port_flags, type_flags,
 };
-pub use offers::{Answer, OFFERS, OffersVTable};
+pub use offers::{Answer, OFFERS, OffersVTable, SESSION_PLACE, TIME_PLACE, is_open};
 pub use plugin::{
     ABI_MAJOR, ABI_MINOR, ABI_VERSION, C_ENTRY, CEntry, NOTE_MAGIC, NOTE_SECTION, Note, Plugin,
     PluginDesc, PluginModule, PluginModuleRef,

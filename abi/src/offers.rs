@@ -12,6 +12,17 @@ use crate::{NodeConfig, Status, Text};
 /// Name of the extension; what it names is a static [`OffersVTable`].
 pub const OFFERS: &str = "levada.offers/1";
 
+/// What stands in a param's text for the number of a session, and is replaced before an instance is made.
+pub const SESSION_PLACE: &str = "{session}";
+/// The same for the date and time when it began.
+pub const TIME_PLACE: &str = "{time}";
+
+/// Whether a text has such a place.
+#[must_use]
+pub fn is_open(text: &str) -> bool {
+    text.contains(SESSION_PLACE) || text.contains(TIME_PLACE)
+}
+
 /// Takes the text of an answer, which is valid during the call; a later one replaces it. At most 4096
 /// bytes of UTF-8. `call` is what the asking function was given.
 pub type Answer = unsafe extern "C" fn(call: *mut c_void, text: Text);

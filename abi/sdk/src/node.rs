@@ -286,7 +286,16 @@ impl<'a> Config<'a> {
     /// # Errors
     /// As [`text`](Config::text).
     pub fn is_open(&self, name: &str) -> Result<bool> {
-        Ok(is_open(self.text(name)?))
+        Ok(abi::is_open(self.text(name)?))
+    }
+
+    /// A text with its [open](Config::is_open) places filled in by something, to judge what lies around them.
+    ///
+    /// # Errors
+    /// As [`text`](Config::text).
+    pub fn filled(&self, name: &str) -> Result<String> {
+        let text = self.text(name)?.replace(abi::SESSION_PLACE, "1");
+        Ok(text.replace(abi::TIME_PLACE, "1"))
     }
 
     /// Refuses the path of a file whose folder is not there; of one that is [open](Config::is_open), the folder that it lies in
@@ -296,7 +305,7 @@ impl<'a> Config<'a> {
     /// That, or as [`text`](Config::text).
     pub fn check_folder(&self, name: &str) -> Result {
         let path = self.text(name)?;
-        let is_closed = |folder: &&Path| !folder.to_str().is_some_and(is_open);
+        let is_closed = |folder: &&Path| !folder.to_str().is_some_and(abi::is_open);
         let folders = Path::new(path).ancestors().skip(1);
         let Some(folder) = folders.into_iter().find(is_closed) else {
             return Ok(());
@@ -320,9 +329,4 @@ impl<'a> Config<'a> {
         // SAFETY: valid during `create` (contract of `NodeConfig`), which `self` does not outlive.
         Ok(unsafe { value.text.as_str() })
     }
-}
-
-/// Whether a text has a place that a session fills.
-fn is_open(text: &str) -> bool {
-    text.contains("{session}") || text.contains("{time}")
 }

@@ -4,21 +4,15 @@
 //! time is not. It is UTC, because the standard library knows no other, and has no colons, which not every file system takes.
 #![forbid(unsafe_code)]
 
-const SESSION: &str = "{session}";
-const TIME: &str = "{time}";
+use levada_abi::{SESSION_PLACE, TIME_PLACE};
 
 const DAY: u64 = 86_400;
 
-/// Whether a text has such a place.
-pub(crate) fn is_open(text: &str) -> bool {
-    text.contains(SESSION) || text.contains(TIME)
-}
-
 /// Fills those places for a session that began so many seconds after 1970.
 pub(crate) fn filled(text: &str, session: u64, began: u64) -> String {
-    let text = text.replace(SESSION, &session.to_string());
-    match text.contains(TIME) {
-        true => text.replace(TIME, &date(began)),
+    let text = text.replace(SESSION_PLACE, &session.to_string());
+    match text.contains(TIME_PLACE) {
+        true => text.replace(TIME_PLACE, &date(began)),
         false => text,
     }
 }
@@ -40,6 +34,8 @@ fn date(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use levada_abi::is_open;
+
     use super::*;
 
     #[test]

@@ -107,8 +107,7 @@ impl Node for OverlayText {
 
     const CHECK: Option<Check> = Some(|config| {
         // What a session fills in is no place of the template.
-        let text = config.text("text")?.replace("{session}", "1");
-        Template::new(&text.replace("{time}", "0")).map(|_| ())
+        Template::new(&config.filled("text")?).map(|_| ())
     });
 
     fn create(config: &Config) -> Result<Self> {

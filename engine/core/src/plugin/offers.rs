@@ -7,14 +7,11 @@
 use std::ffi::c_void;
 
 use levada_abi::{
-    NodeConfig, NodeHandle, NodeTypeDesc, OFFERS, OffersVTable, ParamValue, Status, Text,
+    NodeConfig, NodeHandle, NodeTypeDesc, OFFERS, OffersVTable, ParamValue, Status, Text, is_open,
 };
 
 use super::{instance, registry::NodeType, trial_host};
-use crate::{
-    graph::{self, Direction, Node, Refusal, parse_patterns},
-    texts,
-};
+use crate::graph::{self, Direction, Node, Refusal, parse_patterns};
 
 /// The longest answer, in bytes.
 const MAX_ANSWER: usize = 4096;
@@ -160,9 +157,10 @@ pub(super) fn of(
     };
     // What becomes of it is known once there is a session, so what an output carries is not; what an input takes does
     // not hang on what is there, and it is asked with the text as it is written.
-    let is_open = |value: &graph::ParamValue| matches!(value, graph::ParamValue::Text(text) if texts::is_open(text));
+    let is_value_open =
+        |value: &graph::ParamValue| matches!(value, graph::ParamValue::Text(text) if is_open(text));
     let is_output = stated.direction == Direction::Output;
-    if is_output && node.params.iter().any(|(_, value)| is_open(value)) {
+    if is_output && node.params.iter().any(|(_, value)| is_value_open(value)) {
         return Ok(None);
     }
     let values: Vec<ParamValue> = node
